@@ -1,0 +1,74 @@
+// What a model file holds, by header only: names, shapes, types and byte extents. No weights.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "src/base/dtype.h"
+#include "src/base/ids.h"
+
+namespace windlass {
+
+struct TensorInfo {
+  std::string name;
+  DType type = DType::kF32;
+  // Row-major, slowest first: a weight of a linear is {n_out, n_in} (GGUF stores the reverse order).
+  std::vector<std::int64_t> shape;
+  Extent extent;
+
+  std::int64_t n_cols() const { return shape.empty() ? 1 : shape.back(); }
+  std::int64_t n_rows() const;      // product of all but the last dimension
+  std::int64_t row_bytes() const;   // of one row of n_cols weights
+};
+
+struct ModelFile {
+  std::string path;
+  std::int64_t size_bytes = 0;
+};
+
+// A metadata value. Arrays are not kept here (vocabularies are large): see ArrayInfo.
+using MetadataValue = std::variant<bool, std::int64_t, std::uint64_t, double, std::string>;
+
+// Where a metadata array lies in its file, so that the one who needs it can read it then.
+struct ArrayInfo {
+  std::int32_t element_type = 0;   // GGUF value type id
+  std::int64_t n_elements = 0;
+  Extent extent;                   // the elements' bytes, after type and count
+};
+
+// Thread-compatible; immutable once built. Cost: about 200 B a tensor.
+class TensorTable {
+ public:
+  std::vector<ModelFile> files;
+  std::vector<TensorInfo> tensors;              // in (file, offset) order
+  std::map<std::string, MetadataValue> metadata;
+  std::map<std::string, ArrayInfo> arrays;
+  std::int64_t header_bytes = 0;                // bytes read to build this
+
+  // Call after filling `tensors`; throws Error(kBadFile) on a duplicate name.
+  void build_index();
+  // kNoTensor when absent.
+  TensorId find(std::string_view name) const;
+  const TensorInfo& at(TensorId id) const { return tensors[static_cast<std::size_t>(index_of(id))]; }
+  std::int64_t weight_bytes() const;            // sum over all tensors
+
+  // Null / nullopt when the key is absent. Error(kBadFile) naming key and file when it has another type or
+  // (integers) lies outside [min, max].
+  const std::string* find_string(const std::string& key) const;
+  std::optional<std::int64_t> find_int(const std::string& key, std::int64_t min, std::int64_t max) const;
+  std::optional<double> find_float(const std::string& key) const;
+  std::optional<bool> find_bool(const std::string& key) const;
+  // As above, but an absent key is Error(kBadFile).
+  std::int64_t require_int(const std::string& key, std::int64_t min, std::int64_t max) const;
+
+ private:
+  std::unordered_map<std::string, TensorId> by_name_;
+};
+
+}  // namespace windlass
