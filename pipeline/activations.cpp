@@ -1,0 +1,61 @@
+#include "pipeline/activations.h"
+
+#include <algorithm>
+
+#include "src/base/units.h"
+#include "src/ops/op_args.h"
+
+namespace windlass {
+namespace {
+
+constexpr std::int64_t kRowAlignment = 64;  // one cache line, one zmm
+
+class Carver {
+ public:
+  std::int64_t take(std::int64_t size_bytes) {
+    const std::int64_t offset = next_;
+    next_ += align_up(size_bytes, kRowAlignment);
+    return offset;
+  }
+  std::int64_t total() const { return next_; }
+
+ private:
+  std::int64_t next_ = 0;
+};
+
+std::int64_t row_stride_bytes(const BufferSpec& buffer, std::int64_t tile_columns) {
+  if (buffer.kind == BufferKind::kQ8) return q8_row_bytes(buffer.width);
+  return (buffer.tiled ? tile_columns : buffer.width) * static_cast<std::int64_t>(sizeof(float));
+}
+
+}  // namespace
+
+ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec, std::int64_t token_rows,
+                                        std::int64_t logits_rows, std::int64_t tile_columns) {
+  ActivationLayout layout;
+  layout.token_rows = token_rows;
+  layout.logits_rows = logits_rows;
+  layout.tile_columns = tile_columns;
+  Carver carver;
+  for (const BufferSpec& buffer : graph.buffers) {
+    const std::int64_t rows = buffer.rows == RowSet::kTokens ? token_rows : logits_rows;
+    const std::int64_t stride = row_stride_bytes(buffer, tile_columns);
+    layout.row_strides.push_back(stride);
+    layout.offsets.push_back(carver.take(rows * stride));
+  }
+  const std::int64_t rope_bytes = token_rows * spec.rope.dims / 2 * static_cast<std::int64_t>(sizeof(float));
+  layout.rope_cos_offset = carver.take(rope_bytes);
+  layout.rope_sin_offset = carver.take(rope_bytes);
+  layout.positions_offset = carver.take(token_rows * static_cast<std::int64_t>(sizeof(std::int32_t)));
+  layout.size_bytes = carver.total();
+  return layout;
+}
+
+std::int64_t default_micro_batch(const LayerGraph& graph, const ModelSpec& spec, std::int64_t weight_bytes) {
+  const std::int64_t limit = std::max(8 * kMiB, weight_bytes / 16);
+  std::int64_t rows = 512;
+  while (rows > 16 && make_activation_layout(graph, spec, rows, 1, 1).size_bytes > limit) rows /= 2;
+  return rows;
+}
+
+}  // namespace windlass

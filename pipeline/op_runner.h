@@ -1,0 +1,62 @@
+// Binds one graph op to pointers and runs it on the team: the step's rows, the weight's bytes, the buffers' places become a POD
+// of src/ops/op_args.h. It knows ops, not models.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu_kernels/op_table.h"
+#include "pipeline/activations.h"
+#include "pipeline/rope_table.h"
+#include "pipeline/schedule.h"
+#include "pipeline/step.h"
+#include "tiers/tier_manager.h"
+
+namespace windlass {
+
+struct OpRunnerParts {
+  const TensorTable& tensors;
+  const ModelSpec& spec;
+  const LayerGraph& graph;
+  const ActivationLayout& layout;
+  const RopeTable& rope;
+  TierManager& tiers;
+  const OpTable& ops;
+  Team& team;
+  std::byte* activations;               // layout.size_bytes
+  std::span<std::byte> staging;         // rows fetched singly
+};
+
+// Owner-thread. Allocates only in the constructor.
+class OpRunner {
+ public:
+  explicit OpRunner(const OpRunnerParts& parts);
+  // Positions and RoPE angles of the step's rows. REQUIRES rows and logits rows within the layout.
+  void begin_step(const StepInput& step);
+  // weights: first byte of entry.first_row of the op's weight; null for ops without one.
+  void run(const ComputeEntry& entry, const std::byte* weights, const StepInput& step);
+
+ private:
+  void embed_rows(const GraphOp& op, const StepInput& step);
+  void rms_norm(const GraphOp& op, const std::byte* weights);
+  void quantize_rows(const GraphOp& op);
+  void mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
+  void rope(const GraphOp& op);
+  void kv_append(const GraphOp& op, const StepInput& step);
+  void attention(const GraphOp& op, const StepInput& step);
+  void swiglu(const GraphOp& op);
+  void select_rows(const GraphOp& op, const StepInput& step);
+  void emit_logits(const GraphOp& op, const ComputeEntry& entry, const StepInput& step);
+
+  std::byte* bytes(BufferId id) const;
+  float* floats(BufferId id) const { return reinterpret_cast<float*>(bytes(id)); }
+  const BufferSpec& spec_of(BufferId id) const;
+  std::int64_t rows_of(const GraphOp& op) const { return op.rows == RowSet::kTokens ? rows_ : logits_rows_; }
+
+  OpRunnerParts parts_;
+  std::int64_t rows_ = 0, logits_rows_ = 0;
+  std::int64_t fetch_rows_ = 0;                    // rows that fit the staging area at once
+  std::vector<const std::byte*> row_pointers_;     // [fetch_rows_]
+};
+
+}  // namespace windlass

@@ -1,0 +1,28 @@
+// One row of function pointers per backend and ISA: the only way the pipeline reaches a kernel. A null row means "not here",
+// and the planner sees it.
+#pragma once
+
+#include "src/base/dtype.h"
+#include "src/ops/op_args.h"
+
+namespace windlass {
+
+enum class KvType : std::uint8_t { kF16, kF32 };
+inline constexpr int kKvTypeCount = 2;
+constexpr std::int64_t kv_element_bytes(KvType type) { return type == KvType::kF16 ? 2 : 4; }
+
+struct OpTable {
+  const char* name;  // "avx512vnni"
+  void (*rms_norm)(const RmsNormArgs&, WorkRange);
+  void (*quantize_rows)(const QuantizeRowsArgs&, WorkRange);
+  void (*rope)(const RopeArgs&, WorkRange);
+  void (*swiglu)(const SwiGluArgs&, WorkRange);
+  void (*kv_append[kKvTypeCount])(const KvAppendArgs&, WorkRange);
+  void (*attention[kKvTypeCount])(const AttentionArgs&, WorkRange);
+  // Indexed by DType.
+  void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
+  void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null for unquantised types
+  void (*dequantize_rows[kDTypeCount])(const DequantizeRowsArgs&, WorkRange);
+};
+
+}  // namespace windlass
