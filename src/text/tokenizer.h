@@ -13,24 +13,29 @@
 namespace windlass {
 
 struct TokenizeOptions {
-  bool parse_special = true;  // special tokens in the text become their ids; else they are text like any other
-  bool add_special = false;   // BOS (and EOS) as the file's metadata says
+  bool parse_special =
+      true;  // special tokens in the text become their ids; else they are text like any other
+  bool add_special = false;  // BOS (and EOS) as the file's metadata says
 };
 
-// Thread-compatible: const methods may run in parallel only on separate objects (PCRE2 match data is shared inside).
+// Thread-compatible: const methods may run in parallel only on separate objects (PCRE2 match data
+// is shared inside).
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  // text must be valid UTF-8; invalid bytes are each replaced by U+FFFD, as llama.cpp does. May hold NUL.
-  virtual std::vector<std::int32_t> encode(std::string_view text, const TokenizeOptions& options) const = 0;
-  // The exact bytes of a token. Special (control) tokens give their text if `special`, else nothing.
-  // REQUIRES: 0 <= id < n_vocab().
+  // text must be valid UTF-8; invalid bytes are each replaced by U+FFFD, as llama.cpp does. May
+  // hold NUL.
+  virtual std::vector<std::int32_t> encode(std::string_view text,
+                                           const TokenizeOptions& options) const = 0;
+  // The exact bytes of a token. Special (control) tokens give their text if `special`, else
+  // nothing. REQUIRES: 0 <= id < n_vocab().
   virtual std::string_view token_bytes(std::int32_t id, bool special) const = 0;
   virtual std::int32_t n_vocab() const = 0;
   virtual std::optional<std::int32_t> bos_id() const = 0;
   virtual std::optional<std::int32_t> eos_id() const = 0;
   virtual bool adds_bos() const = 0;  // the metadata's rule for add_special
-  // Ends generation: EOS, and the end-of-turn token where the vocabulary has one ("<|im_end|>", "<|eot_id|>", ...).
+  // Ends generation: EOS, and the end-of-turn token where the vocabulary has one ("<|im_end|>",
+  // "<|eot_id|>", ...).
   virtual bool is_end_of_generation(std::int32_t id) const = 0;
   // Id of a special token by its text.
   virtual std::optional<std::int32_t> special_id(std::string_view text) const = 0;
@@ -38,9 +43,9 @@ class Tokenizer {
   virtual std::int64_t size_bytes() const = 0;
 };
 
-// Reads tokenizer.ggml.*. Error(kUnsupported) naming an unknown model or pre-tokenizer and the supported ones;
-// Error(kBadFile) for a malformed vocabulary. Memory: no second copy of the vocabulary at any time (a 64 MiB budget
-// runs SmolLM2's 49,152 tokens with under 6 MiB of tables).
+// Reads tokenizer.ggml.*. Error(kUnsupported) naming an unknown model or pre-tokenizer and the
+// supported ones; Error(kBadFile) for a malformed vocabulary. Memory: no second copy of the
+// vocabulary at any time (a 64 MiB budget runs SmolLM2's 49,152 tokens with under 6 MiB of tables).
 std::unique_ptr<Tokenizer> make_tokenizer(const TensorTable& table);
 
 // Holds back bytes until they form whole UTF-8 characters, so that streamed text never splits one.

@@ -1,0 +1,56 @@
+// The byte-level alphabet, computed from its rule.
+#include "src/text/byte_alphabet.h"
+
+#include <array>
+#include <cstdint>
+
+#include "src/text/utf8.h"
+
+namespace windlass {
+namespace {
+
+constexpr bool stands_for_itself(int byte) {
+  return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+}
+
+constexpr int kAlphabetEnd = 0x100 + 68;  // 256 - (94 + 12 + 82) bytes do not stand for themselves
+
+// Code point to byte; -1 where the code point is not of the alphabet.
+constexpr std::array<std::int16_t, kAlphabetEnd> make_byte_of() {
+  std::array<std::int16_t, kAlphabetEnd> byte_of{};
+  for (auto& byte : byte_of) byte = -1;
+  std::size_t next = 0x100;
+  for (int byte = 0; byte < 0x100; ++byte) {
+    const std::size_t code = stands_for_itself(byte) ? static_cast<std::size_t>(byte) : next++;
+    byte_of[code] = static_cast<std::int16_t>(byte);
+  }
+  return byte_of;
+}
+
+constexpr auto kByteOf = make_byte_of();
+
+}  // namespace
+
+bool append_alphabet_bytes(std::string_view text, std::vector<char>& bytes) {
+  const std::size_t size_before = bytes.size();
+  while (!text.empty()) {
+    const Utf8Unit unit = next_utf8(text);
+    // The alphabet ends below U+0800, so its characters take one or two bytes.
+    unsigned code = kAlphabetEnd;
+    if (unit.kind == Utf8Kind::kCharacter && unit.size_bytes == 1) {
+      code = static_cast<unsigned char>(text[0]);
+    } else if (unit.kind == Utf8Kind::kCharacter && unit.size_bytes == 2) {
+      code =
+          (static_cast<unsigned>(text[0]) & 0x1Fu) << 6 | (static_cast<unsigned>(text[1]) & 0x3Fu);
+    }
+    if (code >= kAlphabetEnd || kByteOf[code] < 0) {
+      bytes.resize(size_before);
+      return false;
+    }
+    bytes.push_back(static_cast<char>(kByteOf[code]));
+    text.remove_prefix(unit.size_bytes);
+  }
+  return true;
+}
+
+}  // namespace windlass

@@ -1,0 +1,70 @@
+// UTF-8 validation: one table lookup for the lead byte, then ranges.
+#include "src/text/utf8.h"
+
+#include "src/base/check.h"
+
+namespace windlass {
+namespace {
+
+// What a lead byte asks for: the character's length and the range of its second byte (later ones
+// are 80..BF).
+struct Lead {
+  std::size_t length = 0;  // 0: no character begins with this byte
+  unsigned second_min = 0x80;
+  unsigned second_max = 0xBF;
+};
+
+Lead lead_of(unsigned byte) {
+  if (byte < 0x80) return {1};
+  if (byte < 0xC2) return {0};  // a continuation byte, or C0/C1: overlong
+  if (byte < 0xE0) return {2};
+  if (byte == 0xE0) return {3, 0xA0, 0xBF};  // below A0: overlong
+  if (byte == 0xED) return {3, 0x80, 0x9F};  // above 9F: surrogates
+  if (byte < 0xF0) return {3};
+  if (byte == 0xF0) return {4, 0x90, 0xBF};  // below 90: overlong
+  if (byte < 0xF4) return {4};
+  if (byte == 0xF4) return {4, 0x80, 0x8F};  // above 8F: past U+10FFFF
+  return {0};
+}
+
+}  // namespace
+
+Utf8Unit next_utf8(std::string_view bytes) {
+  WINDLASS_CHECK(!bytes.empty());
+  const Lead lead = lead_of(static_cast<unsigned char>(bytes[0]));
+  if (lead.length == 0) return {Utf8Kind::kInvalid, 1};
+  for (std::size_t i = 1; i < lead.length; ++i) {
+    if (i == bytes.size()) return {Utf8Kind::kUnfinished, i};
+    const unsigned byte = static_cast<unsigned char>(bytes[i]);
+    const unsigned min = i == 1 ? lead.second_min : 0x80;
+    const unsigned max = i == 1 ? lead.second_max : 0xBF;
+    if (byte < min || byte > max) return {Utf8Kind::kInvalid, i};
+  }
+  return {Utf8Kind::kCharacter, lead.length};
+}
+
+bool is_valid_utf8(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const Utf8Unit unit = next_utf8(bytes);
+    if (unit.kind != Utf8Kind::kCharacter) return false;
+    bytes.remove_prefix(unit.size_bytes);
+  }
+  return true;
+}
+
+std::string repair_utf8(std::string_view bytes) {
+  std::string repaired;
+  repaired.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const Utf8Unit unit = next_utf8(bytes);
+    if (unit.kind == Utf8Kind::kCharacter) {
+      repaired += bytes.substr(0, unit.size_bytes);
+    } else {
+      for (std::size_t i = 0; i < unit.size_bytes; ++i) repaired += kReplacementCharacter;
+    }
+    bytes.remove_prefix(unit.size_bytes);
+  }
+  return repaired;
+}
+
+}  // namespace windlass

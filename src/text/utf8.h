@@ -1,0 +1,34 @@
+// UTF-8 by the rules of Unicode table 3-7: no overlong forms, no surrogates, nothing above
+// U+10FFFF.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace windlass {
+
+inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
+
+enum class Utf8Kind {
+  kCharacter,   // a whole character
+  kUnfinished,  // all bytes given are the beginning of a character
+  kInvalid,     // these bytes can never become a character
+};
+
+struct Utf8Unit {
+  Utf8Kind kind;
+  // kInvalid: the longest beginning of a character that they are, at least 1 (Unicode's "maximal
+  // subpart").
+  std::size_t size_bytes;
+};
+
+// The first unit of `bytes`. REQUIRES: not empty.
+Utf8Unit next_utf8(std::string_view bytes);
+
+bool is_valid_utf8(std::string_view bytes);
+
+// A copy in which every byte that belongs to no character is U+FFFD.
+std::string repair_utf8(std::string_view bytes);
+
+}  // namespace windlass
