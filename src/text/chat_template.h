@@ -10,7 +10,7 @@
 namespace windlass {
 
 struct ChatMessage {
-  std::string role;     // "system", "user", "assistant"
+  std::string role;  // "system", "user", "assistant"
   std::string content;
 };
 
@@ -18,7 +18,8 @@ class ChatTemplate {
  public:
   virtual ~ChatTemplate() = default;
   // Byte for byte what the template's Jinja source renders.
-  virtual std::string render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const = 0;
+  virtual std::string render(const std::vector<ChatMessage>& messages,
+                             bool add_generation_prompt) const = 0;
 };
 
 // Recognises the template source (tokenizer.chat_template). Now: SmolLM2's ChatML and plain ChatML.
