@@ -1,5 +1,6 @@
-// Choosing the next token from logits: greedy, or temperature with top-k, top-p and min-p, as llama.cpp orders them
-// (top-k, top-p, min-p, temperature). Owner-thread; the random stream belongs to the sampler.
+// Choosing the next token from logits: greedy, or temperature with top-k, top-p and min-p, as
+// llama.cpp orders them (top-k, top-p, min-p, temperature). Owner-thread; the random stream belongs
+// to the sampler.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,10 @@
 namespace windlass {
 
 struct SamplingOptions {
-  double temperature = 0.8;   // 0: greedy
-  std::int64_t top_k = 40;    // 0: off
-  double top_p = 0.95;        // 1: off
-  double min_p = 0.05;        // 0: off
+  double temperature = 0.8;  // 0: greedy
+  std::int64_t top_k = 40;   // 0: off
+  double top_p = 0.95;       // 1: off
+  double min_p = 0.05;       // 0: off
   std::uint64_t seed = 0;
 };
 
@@ -22,7 +23,8 @@ class Sampler {
  public:
   // Error(kUsage) for a value out of its range.
   Sampler(const SamplingOptions& options, std::int64_t n_vocab);
-  // logits [n_vocab]. Greedy ties go to the lowest id. NaN logits are never chosen; all NaN is Error(kBadFile).
+  // logits [n_vocab]. Greedy ties go to the lowest id. NaN logits are never chosen; all NaN is
+  // Error(kBadFile).
   std::int32_t sample(std::span<const float> logits);
   std::int64_t size_bytes() const;
 
