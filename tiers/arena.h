@@ -28,7 +28,8 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
 
   // Carves the next range and charges it to budget under tag for the arena's life.
-  // Error(kNoSpace) from the budget; REQUIRES the arena to be large enough (planned sizes are exact).
+  // Error(kNoSpace) from the budget; REQUIRES the arena to be large enough (planned sizes are
+  // exact).
   ArenaRange carve(Budget& budget, Tag tag, std::int64_t size_bytes);
   std::byte* at(std::int64_t offset_bytes) const;
   std::byte* at(const ArenaRange& range) const { return at(range.offset_bytes); }
