@@ -10,7 +10,8 @@
 
 namespace windlass {
 
-inline constexpr std::int64_t kDirectAlignment = 4096;  // of offset, size and address of a direct read
+inline constexpr std::int64_t kDirectAlignment =
+    4096;  // of offset, size and address of a direct read
 
 // Rows [first_row, first_row + n_rows) of one tensor.
 struct Block {
@@ -26,15 +27,19 @@ struct BlockRange {
   std::int32_t count = 0;
 };
 
-// Cuts every tensor into blocks of whole rows of about target_bytes. Ids ascend in (file, offset), so file neighbours have
-// neighbouring ids. Immutable; about 56 B a block: 2.3 MB for 40 GB at 1 MiB.
+// Cuts every tensor into blocks of whole rows of about target_bytes. Ids ascend in (file, offset),
+// so file neighbours have neighbouring ids. Immutable; about 56 B a block: 2.3 MB for 40 GB at 1
+// MiB.
 class BlockTable {
  public:
-  // target_bytes > 0. A tensor smaller than 1.5 * target stays whole; rows a block are a multiple of 16 where there are enough.
+  // target_bytes > 0. A tensor smaller than 1.5 * target stays whole; rows a block are a multiple
+  // of 16 where there are enough.
   BlockTable(const TensorTable& tensors, std::int64_t target_bytes);
   const Block& at(BlockId id) const { return blocks_[static_cast<std::size_t>(index_of(id))]; }
   std::span<const Block> blocks() const { return blocks_; }
-  BlockRange of_tensor(TensorId tensor) const { return ranges_[static_cast<std::size_t>(index_of(tensor))]; }
+  BlockRange of_tensor(TensorId tensor) const {
+    return ranges_[static_cast<std::size_t>(index_of(tensor))];
+  }
   std::int64_t size_bytes() const;  // heap bytes of this table
 
  private:
@@ -42,7 +47,8 @@ class BlockTable {
   std::vector<BlockRange> ranges_;
 };
 
-// One read: file-adjacent blocks (gaps below 4 KiB, tensor alignment padding, are read along) with its ends rounded out to 4 KiB.
+// One read: file-adjacent blocks (gaps below 4 KiB, tensor alignment padding, are read along) with
+// its ends rounded out to 4 KiB.
 struct Run {
   BlockRange blocks;
   Extent aligned;
@@ -50,7 +56,8 @@ struct Run {
 
 // The run of `range`. REQUIRES: all of one file.
 Run make_run(const BlockTable& table, BlockRange range);
-// True when block `next` can extend a run that ends with block `last`: same file, adjacent id, gap below 4 KiB.
+// True when block `next` can extend a run that ends with block `last`: same file, adjacent id, gap
+// below 4 KiB.
 bool adjoins(const BlockTable& table, BlockId last, BlockId next);
 
 }  // namespace windlass

@@ -1,4 +1,5 @@
-// Which blocks are in the host tier now, where, and in which state; and leases, which pin a block while it is used.
+// Which blocks are in the host tier now, where, and in which state; and leases, which pin a block
+// while it is used.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,8 @@ class Residency;
 class Lease {
  public:
   Lease() = default;
-  Lease(Lease&& other) noexcept : residency_(std::exchange(other.residency_, nullptr)), block_(other.block_) {}
+  Lease(Lease&& other) noexcept
+      : residency_(std::exchange(other.residency_, nullptr)), block_(other.block_) {}
   Lease& operator=(Lease&& other) noexcept;
   ~Lease();
   const std::byte* bytes() const;
@@ -38,7 +40,7 @@ class Residency {
   BlockState state(BlockId id) const;
   // absent -> loading: the bytes will be at `address`.
   void begin_load(BlockId id, std::byte* address);
-  void finish_load(BlockId id);   // loading -> present
+  void finish_load(BlockId id);  // loading -> present
   // present or loading -> absent. REQUIRES no lease: a leased block is never evicted.
   void drop(BlockId id);
   // REQUIRES present.
