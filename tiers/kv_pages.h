@@ -1,5 +1,6 @@
-// Paged KV store of the host tier (PagedAttention, arXiv 2309.06180, section 4: block tables; ours keeps one page table per layer
-// and sequence, pages hold one layer, and there is no copy-on-write yet). Pages are carved from the arena once.
+// Paged KV store of the host tier (PagedAttention, arXiv 2309.06180, section 4: block tables; ours
+// keeps one page table per layer and sequence, pages hold one layer, and there is no copy-on-write
+// yet). Pages are carved from the arena once.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,9 @@ inline constexpr std::int64_t kKvPageTokens = 64;
 struct KvShape {
   std::int64_t n_layers = 0, n_kv_heads = 0, head_dim = 0;
   KvType type = KvType::kF16;
-  std::int64_t page_bytes() const;                          // one page of one layer: K and V
-  std::int64_t size_bytes(std::int64_t context_tokens) const;  // all layers, rounded up to pages, 4 KiB each end
+  std::int64_t page_bytes() const;  // one page of one layer: K and V
+  std::int64_t size_bytes(
+      std::int64_t context_tokens) const;  // all layers, rounded up to pages, 4 KiB each end
 };
 
 // One sequence's KV: reserve, commit and roll back. Owner-thread.
@@ -24,10 +26,11 @@ class KvPages {
  public:
   // Carves size_bytes(context_tokens) under Tag::kKv.
   KvPages(const KvShape& shape, std::int64_t context_tokens, Arena& arena, Budget& budget);
-  // Room for n more tokens after the committed ones. Error(kNoSpace) naming context, used and asked when there is none.
+  // Room for n more tokens after the committed ones. Error(kNoSpace) naming context, used and asked
+  // when there is none.
   void reserve(std::int64_t n_tokens);
-  void commit(std::int64_t n_tokens);                // REQUIRES reserved
-  void roll_back(std::int64_t n_committed_tokens);   // keep the first n; later ones are forgotten
+  void commit(std::int64_t n_tokens);               // REQUIRES reserved
+  void roll_back(std::int64_t n_committed_tokens);  // keep the first n; later ones are forgotten
   std::int64_t committed_tokens() const { return committed_tokens_; }
   std::int64_t context_tokens() const { return context_tokens_; }
   // The page table of a layer: pages()[i] holds tokens [i * kKvPageTokens, ...).
@@ -36,8 +39,9 @@ class KvPages {
 
  private:
   KvShape shape_;
-  std::int64_t context_tokens_ = 0, committed_tokens_ = 0, reserved_tokens_ = 0, pages_per_layer_ = 0;
-  std::vector<std::byte*> page_table_;               // [n_layers, pages_per_layer]
+  std::int64_t context_tokens_ = 0, committed_tokens_ = 0, reserved_tokens_ = 0,
+               pages_per_layer_ = 0;
+  std::vector<std::byte*> page_table_;  // [n_layers, pages_per_layer]
 };
 
 }  // namespace windlass

@@ -1,0 +1,61 @@
+#include "tiers/kv_pages.h"
+
+#include "src/base/check.h"
+#include "src/base/error.h"
+#include "src/base/units.h"
+#include "tiers/block.h"
+
+namespace windlass {
+namespace {
+
+std::int64_t pages_of(std::int64_t tokens) { return (tokens + kKvPageTokens - 1) / kKvPageTokens; }
+
+}  // namespace
+
+std::int64_t KvShape::page_bytes() const {
+  return 2 * n_kv_heads * kKvPageTokens * head_dim * kv_element_bytes(type);
+}
+
+std::int64_t KvShape::size_bytes(std::int64_t context_tokens) const {
+  return align_up(n_layers * pages_of(context_tokens) * page_bytes(), kDirectAlignment);
+}
+
+KvPages::KvPages(const KvShape& shape, std::int64_t context_tokens, Arena& arena, Budget& budget)
+    : shape_(shape), context_tokens_(context_tokens), pages_per_layer_(pages_of(context_tokens)) {
+  WINDLASS_CHECK(context_tokens > 0, context_tokens);
+  const ArenaRange range = arena.carve(budget, Tag::kKv, shape_.size_bytes(context_tokens));
+  page_table_.reserve(static_cast<std::size_t>(shape_.n_layers * pages_per_layer_));
+  for (std::int64_t page = 0; page < shape_.n_layers * pages_per_layer_; ++page) {
+    page_table_.push_back(arena.at(range) + page * shape_.page_bytes());
+  }
+}
+
+void KvPages::reserve(std::int64_t n_tokens) {
+  WINDLASS_CHECK(n_tokens >= 0, n_tokens);
+  if (n_tokens > context_tokens_ - committed_tokens_) {
+    fail(ErrorCode::kNoSpace,
+         "the context is full: {} more tokens asked, {} of {} are in use; pass -c {} or more",
+         n_tokens, committed_tokens_, context_tokens_, committed_tokens_ + n_tokens);
+  }
+  reserved_tokens_ = committed_tokens_ + n_tokens;
+}
+
+void KvPages::commit(std::int64_t n_tokens) {
+  WINDLASS_CHECK(n_tokens >= 0 && committed_tokens_ + n_tokens <= reserved_tokens_, n_tokens,
+                 committed_tokens_, reserved_tokens_);
+  committed_tokens_ += n_tokens;
+}
+
+void KvPages::roll_back(std::int64_t n_committed_tokens) {
+  WINDLASS_CHECK(n_committed_tokens >= 0 && n_committed_tokens <= committed_tokens_,
+                 n_committed_tokens, committed_tokens_);
+  committed_tokens_ = n_committed_tokens;
+  reserved_tokens_ = n_committed_tokens;
+}
+
+std::byte* const* KvPages::pages(std::int64_t layer) const {
+  WINDLASS_CHECK(layer >= 0 && layer < shape_.n_layers, layer, shape_.n_layers);
+  return page_table_.data() + layer * pages_per_layer_;
+}
+
+}  // namespace windlass
