@@ -28,10 +28,11 @@ std::string probe_direct_read(int fd);
 // Owns the descriptors. Immutable once built.
 class DiskStore {
  public:
-  // Opens each file O_DIRECT; where the file system or the probe refuses, buffered, with the reason kept.
-  // Error(kIo) when a file cannot be opened, is no regular file, or its size differs from the table's
-  // (it changed since its header was read).
-  explicit DiskStore(const std::vector<ModelFile>& files, const DirectProbe& probe = probe_direct_read);
+  // Opens each file O_DIRECT; where the file system or the probe refuses, buffered, with the reason
+  // kept. Error(kIo) when a file cannot be opened, is no regular file, or its size differs from the
+  // table's (it changed since its header was read).
+  explicit DiskStore(const std::vector<ModelFile>& files,
+                     const DirectProbe& probe = probe_direct_read);
   DiskStore(const DiskStore&) = delete;
   DiskStore& operator=(const DiskStore&) = delete;
   const DiskFile& file(FileId id) const { return files_[static_cast<std::size_t>(index_of(id))]; }
