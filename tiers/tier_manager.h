@@ -1,5 +1,6 @@
-// The host and disk tiers of one model as the pipeline uses them: start moving runs, wait for blocks, lease them, read single
-// rows. It owns no policy: what is where and when it moves comes from the Plan.
+// The host and disk tiers of one model as the pipeline uses them: start moving runs, wait for
+// blocks, lease them, read single rows. It owns no policy: what is where and when it moves comes
+// from the Plan.
 #pragma once
 
 #include <cstdint>
@@ -19,43 +20,48 @@
 namespace windlass {
 
 struct TierManagerOptions {
-  int max_runs = 64;                      // runs loading at once
+  int max_runs = 64;  // runs loading at once
   std::int64_t request_bytes = kRequestBytes;
   static constexpr std::int64_t kRequestBytes = std::int64_t{1} << 20;
 };
 
-// Owner-thread. No allocation after construction. Tables, store, engine and every destination outlive it; leases do not.
+// Owner-thread. No allocation after construction. Tables, store, engine and every destination
+// outlive it; leases do not.
 class TierManager {
  public:
-  TierManager(const TensorTable& tensors, const BlockTable& blocks, const DiskStore& store, IoEngine& engine,
-              const TierManagerOptions& options);
+  TierManager(const TensorTable& tensors, const BlockTable& blocks, const DiskStore& store,
+              IoEngine& engine, const TierManagerOptions& options);
 
-  // Starts loading `run` into `destination` (run.aligned.size_bytes, kDirectAlignment aligned). Lower deadline first;
-  // kUrgent is for fetch_rows. False when too many runs are in flight: poll() and try again. Blocks become `loading`.
-  // REQUIRES all blocks absent.
+  // Starts loading `run` into `destination` (run.aligned.size_bytes, kDirectAlignment aligned).
+  // Lower deadline first; kUrgent is for fetch_rows. False when too many runs are in flight: poll()
+  // and try again. Blocks become `loading`. REQUIRES all blocks absent.
   bool start_load(const Run& run, std::byte* destination, std::int64_t deadline);
-  // Drains completions without waiting; blocks whose bytes arrived become `present`. Throws Error(kIo) if a read failed.
+  // Drains completions without waiting; blocks whose bytes arrived become `present`. Throws
+  // Error(kIo) if a read failed.
   void poll();
   bool present(BlockId id) const { return residency_.state(id) == BlockState::kPresent; }
   BlockState state(BlockId id) const { return residency_.state(id); }
-  // Waits, asleep, for a block that is loading; other runs go on meanwhile. REQUIRES not absent. Throws as poll() does.
+  // Waits, asleep, for a block that is loading; other runs go on meanwhile. REQUIRES not absent.
+  // Throws as poll() does.
   void wait_present(BlockId id);
   Lease lease(BlockId id) { return residency_.lease(id); }
-  // Makes all blocks of a loaded run absent; a run still loading is cancelled, which waits for its reads in flight.
-  // REQUIRES no lease on them; a loading run is dropped as it was started.
+  // Makes all blocks of a loaded run absent; a run still loading is cancelled, which waits for its
+  // reads in flight. REQUIRES no lease on them; a loading run is dropped as it was started.
   void drop(const Run& run);
 
-  // Loads many runs at their places and waits, several at a time; progress(bytes done) is called now and then and may throw.
+  // Loads many runs at their places and waits, several at a time; progress(bytes done) is called
+  // now and then and may throw.
   struct Placed {
     Run run;
     std::byte* destination;
   };
   void load_all(std::span<const Placed> runs, const std::function<void(std::int64_t)>& progress);
 
-  // Fetches single rows of `tensor` (an embedding): pointers to each row's bytes, valid until the next call. Resident blocks are
-  // used in place (such pointers end with their block), the rest read directly into `staging` (kDirectAlignment aligned), before
-  // every other read. rows.size() * row_staging_bytes(tensor) <= staging.size(). REQUIRES rows in range.
-  // Duplicate and overlapping rows are read once among each kRowBatch rows.
+  // Fetches single rows of `tensor` (an embedding): pointers to each row's bytes, valid until the
+  // next call. Resident blocks are used in place (such pointers end with their block), the rest
+  // read directly into `staging` (kDirectAlignment aligned), before every other read. rows.size() *
+  // row_staging_bytes(tensor) <= staging.size(). REQUIRES rows in range. Duplicate and overlapping
+  // rows are read once among each kRowBatch rows.
   void fetch_rows(TensorId tensor, std::span<const std::int32_t> rows, std::span<std::byte> staging,
                   std::span<const std::byte*> row_bytes);
   static constexpr int kRowBatch = 2048;
@@ -74,21 +80,22 @@ class TierManager {
   struct RowRequest {
     std::int32_t row, index;
   };
-  class RowReads;
+  // Row reads in flight at once: what keeps an NVMe drive busy with reads of 4 to 8 KiB.
+  static constexpr int kRowReads = 64;
+  class RowReader;
 
   RunSlot* slot_of(BlockId id);
   BlockId block_of_row(TensorId tensor, std::int64_t row) const;
   void finish(RunSlot& slot);
   void finish_arrived();
-  std::int64_t fetch_batch(TensorId tensor, std::span<const std::int32_t> rows, std::span<std::byte> staging,
-                           std::span<const std::byte*> row_bytes);
-  void read_rows(TensorId tensor, RowReads& reads, std::span<const std::byte*> row_bytes);
+  void fetch_batch(TensorId tensor, std::span<const std::int32_t> rows, RowReader& reader,
+                   std::span<const std::byte*> row_bytes);
 
   const TensorTable& tensors_;
   const BlockTable& blocks_;
   DiskLink link_;
   Residency residency_;
-  std::vector<RunSlot> runs_;           // fixed size: loading runs
+  std::vector<RunSlot> runs_;             // fixed size: loading runs
   std::vector<RowRequest> row_requests_;  // fixed capacity: kRowBatch
 };
 
