@@ -21,7 +21,7 @@ std::int64_t read_count(HeaderCursor& cursor, std::int64_t min_entry_bytes, std:
   const auto count = cursor.read<std::uint64_t>(what);
   const auto fitting = static_cast<std::uint64_t>(cursor.remaining() / min_entry_bytes);
   if (count > fitting) {
-    cursor.fail_at(at, "{} is {}, but the {} B that are left hold at most {}", what, count,
+    cursor.fail_at(at, "{} is {}, but the {} B left in the file hold at most {}", what, count,
                    cursor.remaining(), fitting);
   }
   if (count > static_cast<std::uint64_t>(limit)) {

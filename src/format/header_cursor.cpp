@@ -47,12 +47,12 @@ void HeaderCursor::read_bytes(void* destination, std::int64_t size_bytes, const 
 std::int64_t HeaderCursor::read_length(std::int64_t max_bytes, const char* what) {
   const std::int64_t at = offset_;
   const auto length = read<std::uint64_t>(what);
+  if (length > static_cast<std::uint64_t>(max_bytes)) {
+    fail_at(at, "the length of {} is {} B, more than the {} B allowed", what, length, max_bytes);
+  }
   if (length > static_cast<std::uint64_t>(remaining())) {
     fail_at(at, "the length of {} is {} B, but {} B are left in the file", what, length,
             remaining());
-  }
-  if (length > static_cast<std::uint64_t>(max_bytes)) {
-    fail_at(at, "the length of {} is {} B, more than the {} B allowed", what, length, max_bytes);
   }
   return static_cast<std::int64_t>(length);
 }

@@ -17,7 +17,8 @@ struct RopeSpec {
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1.0;             // linear and yarn
   std::int64_t original_context = 0;
-  double beta_fast = 32.0, beta_slow = 1.0, attention_factor = 1.0, extrapolation_factor = 1.0;  // yarn
+  // yarn; attention_factor as the file gives it: YaRN's own 1 + 0.1 ln(factor) is not folded in
+  double beta_fast = 32.0, beta_slow = 1.0, attention_factor = 1.0, extrapolation_factor = 1.0;
   TensorId frequency_factors = kNoTensor;  // llama-3: rope_freqs.weight [dims/2] divides each frequency
 };
 
