@@ -1,0 +1,169 @@
+#include "src/model/layer_graph.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "src/base/error.h"
+#include "tests/support/catch.h"
+#include "tests/support/tiny_model.h"
+
+namespace windlass {
+namespace {
+
+using testing::table_of;
+using testing::TinyLlama;
+
+struct Built {
+  TensorTable table;
+  LayerGraph graph;
+
+  const GraphOp& op(const std::string& label) const {
+    for (const GraphOp& candidate : graph.ops) {
+      if (candidate.label == label) return candidate;
+    }
+    FAIL("no op " << label);
+    return graph.ops.front();
+  }
+  const BufferSpec& buffer(BufferId id) const {
+    return graph.buffers.at(static_cast<std::size_t>(index_of(id)));
+  }
+};
+
+Built build(const TinyLlama& model, Activations activations) {
+  Built built;
+  built.table = table_of(model);
+  built.graph = build_layer_graph(read_model_spec(built.table), built.table, activations);
+  return built;
+}
+
+std::vector<std::string> labels(const LayerGraph& graph) {
+  std::vector<std::string> out;
+  for (const GraphOp& op : graph.ops) out.push_back(op.label);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("one layer in f32 is the llama block in its order") {
+  const Built built = build(TinyLlama(DType::kF32), Activations::kInt8);
+  CHECK(labels(built.graph) ==
+        std::vector<std::string>{"token_embd", "blk.0.attn_norm", "blk.0.attn_q", "blk.0.attn_k",
+                                 "blk.0.attn_v", "blk.0.rope_q", "blk.0.rope_k", "blk.0.kv_append",
+                                 "blk.0.attention", "blk.0.attn_output", "blk.0.ffn_norm",
+                                 "blk.0.ffn_gate", "blk.0.ffn_up", "blk.0.swiglu", "blk.0.ffn_down",
+                                 "select_rows", "output_norm", "output", "logits"});
+}
+
+TEST_CASE("quantised weights get one quantise op for each input that they read") {
+  const Built built = build(TinyLlama(DType::kQ4_0), Activations::kInt8);
+  std::map<std::string, BufferId> quantised;
+  for (const GraphOp& op : built.graph.ops) {
+    if (op.kind == OpKind::kQuantizeRows) quantised[op.label] = op.out;
+  }
+  REQUIRE(quantised.size() == 5);
+  CHECK(built.op("blk.0.attn_q").in == quantised.at("blk.0.attn_norm_q8"));
+  CHECK(built.op("blk.0.attn_v").in == quantised.at("blk.0.attn_norm_q8"));
+  CHECK(built.op("blk.0.attn_output").in == quantised.at("blk.0.attn_out_q8"));
+  CHECK(built.op("blk.0.ffn_gate").in == quantised.at("blk.0.ffn_norm_q8"));
+  CHECK(built.op("blk.0.ffn_down").in == quantised.at("blk.0.swiglu_q8"));
+  CHECK(built.op("output").in == quantised.at("output_norm_q8"));
+  CHECK(built.buffer(quantised.at("blk.0.swiglu_q8")).width == 64);
+  CHECK(built.buffer(quantised.at("output_norm_q8")).rows == RowSet::kLogits);
+}
+
+TEST_CASE("exact activations leave no 8-bit buffer") {
+  const Built built = build(TinyLlama(DType::kQ8_0), Activations::kExact);
+  for (const BufferSpec& buffer : built.graph.buffers) CHECK(buffer.kind == BufferKind::kF32);
+  for (const GraphOp& op : built.graph.ops) CHECK(op.kind != OpKind::kQuantizeRows);
+}
+
+TEST_CASE("in a group of mixed types each matmul reads the form that its weight wants") {
+  TinyLlama model(DType::kQ4_0);
+  model.tensor("blk.0.attn_v.weight").type = DType::kF16;
+  model.tensor("blk.0.ffn_down.weight").type = DType::kBF16;
+  const Built built = build(model, Activations::kInt8);
+  CHECK(built.buffer(built.op("blk.0.attn_q").in).kind == BufferKind::kQ8);
+  CHECK(built.buffer(built.op("blk.0.attn_v").in).name == "normed");
+  CHECK(built.buffer(built.op("blk.0.ffn_down").in).name == "gate");
+  const auto names = labels(built.graph);
+  CHECK(std::find(names.begin(), names.end(), "blk.0.swiglu_q8") == names.end());
+}
+
+// A matmul that reads an 8-bit buffer must find there the quantised form of its own input, not a
+// later overwriting.
+TEST_CASE("an 8-bit buffer holds what its readers expect when they run") {
+  const Built built = build(TinyLlama(DType::kQ4_1, 3), Activations::kInt8);
+  std::map<BufferId, BufferId> quantised_from;
+  for (const GraphOp& op : built.graph.ops) {
+    if (op.kind == OpKind::kQuantizeRows) quantised_from[op.out] = op.in;
+    if (op.kind == OpKind::kMatMul && built.buffer(op.in).kind == BufferKind::kQ8) {
+      const std::string part = op.label.substr(op.label.rfind('.') + 1);
+      const std::string source = built.buffer(quantised_from.at(op.in)).name;
+      CHECK(source == (part == "attn_output" ? "attn_out"
+                       : part == "ffn_down"  ? "gate"
+                       : part == "output"    ? "head_in"
+                                             : "normed"));
+    }
+  }
+}
+
+TEST_CASE("every op's widths, rows and flags fit together") {
+  const Built built = build(TinyLlama(DType::kQ4_0, 2), Activations::kInt8);
+  std::set<BufferId> written;
+  for (const GraphOp& op : built.graph.ops) {
+    INFO(op.label);
+    if (op.in != kNoBuffer) CHECK(written.contains(op.in));
+    if (op.in2 != kNoBuffer) CHECK(written.contains(op.in2));
+    if (op.accumulate) CHECK(written.contains(op.out));
+    if (op.out != kNoBuffer) written.insert(op.out);
+    CHECK(op.layer == (op.label.starts_with("blk.") ? op.label[4] - '0' : -1));
+    if (op.kind == OpKind::kMatMul) {
+      const TensorInfo& weight = built.table.at(op.weight);
+      CHECK(built.buffer(op.in).width == weight.n_cols());
+      CHECK(built.buffer(op.out).width == weight.n_rows());
+      CHECK(built.buffer(op.in).rows == op.rows);
+      CHECK(op.accumulate == (built.buffer(op.out).name == "residual"));
+    }
+    if (op.kind == OpKind::kRmsNorm) {
+      CHECK(built.buffer(op.in).width == built.table.at(op.weight).n_cols());
+    }
+  }
+  CHECK(built.op("blk.1.rope_q").heads == 2);
+  CHECK(built.op("blk.1.rope_k").heads == 1);
+  CHECK(built.buffer(built.op("blk.1.kv_append").in2).name == "v");
+}
+
+TEST_CASE("the head works on the wanted rows and writes logits tile by tile") {
+  const Built built = build(TinyLlama(), Activations::kInt8);
+  const GraphOp& output = built.op("output");
+  CHECK(built.table.at(output.weight).name == "output.weight");
+  CHECK(output.rows == RowSet::kLogits);
+  const BufferSpec& logits = built.buffer(output.out);
+  CHECK(logits.tiled);
+  CHECK(logits.width == 8);
+  CHECK(logits.rows == RowSet::kLogits);
+  CHECK(built.graph.ops.back().kind == OpKind::kEmitLogits);
+  CHECK(built.graph.ops.back().in == output.out);
+  for (const BufferSpec& buffer : built.graph.buffers) {
+    CHECK(buffer.tiled == (buffer.name == "logits"));
+  }
+}
+
+TEST_CASE("without an output matrix the embedding serves as the head") {
+  TinyLlama model;
+  model.remove("output.weight");
+  const Built built = build(model, Activations::kInt8);
+  CHECK(built.table.at(built.op("output").weight).name == "token_embd.weight");
+  CHECK(built.op("token_embd").weight == built.op("output").weight);
+}
+
+TEST_CASE("a tensor that went missing after the spec was read is named") {
+  TinyLlama model;
+  const ModelSpec spec = read_model_spec(table_of(model));
+  model.remove("blk.0.ffn_up.weight");
+  CHECK_THROWS_WITH(build_layer_graph(spec, table_of(model), Activations::kInt8),
+                    Contains("tensor 'blk.0.ffn_up.weight' is missing"));
+}
+
+}  // namespace windlass
