@@ -9,14 +9,15 @@
 namespace windlass {
 namespace {
 
-// A word longer than this is no word of any language; its work arrays (28 B a byte) are given back
+// A word longer than this is no word of any language; its work arrays are given back
 // at once.
 constexpr std::size_t kKeptSymbols = 1024;
 
 }  // namespace
 
-void BpeMerger::start() {
+void BpeMerger::start(std::size_t max_symbols) {
   symbols_.clear();
+  symbols_.reserve(max_symbols);
   heap_.clear();
 }
 

@@ -15,9 +15,9 @@ class BpeMerger {
   // The table must outlive it.
   explicit BpeMerger(const MergeTable& table) : table_(table) {}
 
-  // A word is: start(), push() for each symbol's id, finish(), which appends the merged ids to
-  // `ids`.
-  void start();
+  // A word is: start(), push() for each of its at most max_symbols ids, finish(), which appends the
+  // merged ids to `ids`. Work memory: up to 40 B a symbol; of a long word it is given back at once.
+  void start(std::size_t max_symbols);
   void push(std::int32_t id);
   void finish(std::vector<std::int32_t>& ids);
   std::int64_t size_bytes() const;

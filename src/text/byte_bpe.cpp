@@ -29,14 +29,16 @@ std::string file_of(const TensorTable& table) {
   return table.files.empty() ? std::string("the model file") : table.files[0].path;
 }
 
-const ArrayInfo& require_array(const TensorTable& table, const char* key) {
+const ArrayInfo& require_strings(const TensorTable& table, const char* key) {
+  constexpr std::int32_t kGgufString = 8;
   const auto found = table.arrays.find(key);
-  if (found == table.arrays.end()) {
-    fail(ErrorCode::kBadFile, "{}: the vocabulary is incomplete: no {}", file_of(table), key);
+  if (found == table.arrays.end() || found->second.element_type != kGgufString) {
+    fail(ErrorCode::kBadFile, "{}: the vocabulary is incomplete: {} is no list of strings",
+         file_of(table), key);
   }
   if (found->second.n_elements >= MergeTable::kNone) {
-    fail(ErrorCode::kBadFile, "{}: {} has {} entries", file_of(table), key,
-         found->second.n_elements);
+    fail(ErrorCode::kBadFile, "{}: {} has {} entries; the most is {}", file_of(table), key,
+         found->second.n_elements, MergeTable::kNone - 1);
   }
   return found->second;
 }
@@ -52,7 +54,7 @@ TokenType token_type(const TensorTable& table, const std::vector<std::int32_t>& 
 }
 
 Vocabulary read_vocabulary(const TensorTable& table) {
-  const ArrayInfo& tokens = require_array(table, kTokens);
+  const ArrayInfo& tokens = require_strings(table, kTokens);
   std::vector<std::int32_t> types;
   if (table.arrays.contains(kTypes)) types = read_int_array(table, kTypes);
   if (!types.empty() && types.size() != static_cast<std::size_t>(tokens.n_elements)) {
@@ -90,7 +92,7 @@ std::pair<std::string_view, std::string_view> sides_of(std::string_view rule) {
 ByteBpe::ByteBpe(const TensorTable& table)
     : vocabulary_(read_vocabulary(table)),
       specials_(vocabulary_),
-      merges_(require_array(table, kMerges).n_elements),
+      merges_(require_strings(table, kMerges).n_elements),
       pre_tokenizer_(*table.find_string("tokenizer.ggml.pre")),
       merger_(merges_) {
   read_merges(table);
@@ -185,7 +187,7 @@ void ByteBpe::encode_word(std::string_view word, std::vector<std::int32_t>& ids)
     ids.insert(ids.end(), remembered.begin(), remembered.end());
     return;
   }
-  merger_.start();
+  merger_.start(word.size());
   for (const char byte : word) {
     const std::int32_t id = byte_ids_[static_cast<unsigned char>(byte)];
     if (id >= 0)

@@ -90,6 +90,15 @@ TEST_CASE("an unfinished character at the end is one U+FFFD") {
   CHECK(stream({"ok"}).parts.back().empty());
 }
 
+TEST_CASE("a detokenizer that finished begins anew") {
+  const ByteTokens tokenizer({"\xC3", "\xA9"});
+  StreamingDetokenizer detokenizer(tokenizer);
+  CHECK(detokenizer.push(0).empty());
+  CHECK(detokenizer.finish() == kMark);
+  CHECK(detokenizer.push(1) == kMark);
+  CHECK(detokenizer.finish().empty());
+}
+
 TEST_CASE("random bytes stream to the same text however they are dealt to tokens") {
   const std::uint64_t seed = 20261123;
   INFO("seed " << seed);

@@ -11,6 +11,7 @@
 #include "src/base/error.h"
 #include "src/base/units.h"
 #include "src/format/gguf.h"
+#include "src/text/pre_tokenizer.h"
 #include "tests/support/catch.h"
 
 namespace windlass {
@@ -69,6 +70,7 @@ struct SmallVocabulary {
   std::vector<std::int32_t> types = {1, 1, 1, 1, 1, 3, 3, 4, 1};
   std::vector<std::string> merges = {"a b", "ab c"};
   bool adds_bos = false;
+  bool tokens_are_numbers = false;
 
   std::unique_ptr<Tokenizer> make() const {
     const TemporaryFile file;
@@ -76,7 +78,8 @@ struct SmallVocabulary {
     writer.add_metadata("general.architecture", std::string("llama"));
     writer.add_metadata("tokenizer.ggml.model", model);
     if (!pre.empty()) writer.add_metadata("tokenizer.ggml.pre", pre);
-    writer.add_string_array("tokenizer.ggml.tokens", tokens);
+    if (tokens_are_numbers) writer.add_int_array("tokenizer.ggml.tokens", types);
+    if (!tokens_are_numbers) writer.add_string_array("tokenizer.ggml.tokens", tokens);
     writer.add_int_array("tokenizer.ggml.token_type", types);
     writer.add_string_array("tokenizer.ggml.merges", merges);
     writer.add_metadata_u32("tokenizer.ggml.bos_token_id", 5);
@@ -203,6 +206,23 @@ TEST_CASE("merges go by rank, then from the left, and never across pieces") {
   CHECK(tokenizer->encode("", {}).empty());
 }
 
+TEST_CASE("of a rule given twice the first place counts") {
+  SmallVocabulary small;
+  small.tokens[7] = "bc";
+  small.types[7] = 1;
+  small.merges = {"a b", "b c", "a b"};
+  CHECK(small.make()->encode("abc", {}) == Ids{3, 2});
+}
+
+TEST_CASE("a normal token is the one that merges make, not a control token of the same text") {
+  SmallVocabulary small;
+  small.types[3] = 3;  // "ab", control
+  small.tokens[5] = "ab";
+  small.types[5] = 1;
+  CHECK(small.make()->encode("ab", {false, false}) == Ids{5});
+  CHECK(small.make()->encode("ab", {true, false}) == Ids{3});
+}
+
 TEST_CASE("the beginning token is added when asked for and the file says so") {
   SmallVocabulary small;
   CHECK(small.make()->encode("ab", {true, true}) == Ids{3});
@@ -211,6 +231,24 @@ TEST_CASE("the beginning token is added when asked for and the file says so") {
   CHECK(tokenizer->adds_bos());
   CHECK(tokenizer->encode("ab", {true, true}) == Ids{5, 3});
   CHECK(tokenizer->encode("ab", {true, false}) == Ids{3});
+}
+
+TEST_CASE("the pieces of a text are cut at digits, contractions and Unicode's white space") {
+  const PreTokenizer split("smollm");
+  const auto pieces_of = [&](const std::string& text) {
+    std::vector<std::string> pieces;
+    split.split(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
+    return pieces;
+  };
+  using Pieces = std::vector<std::string>;
+  CHECK(pieces_of("I'm  we'LL 12") == Pieces{"I", "'m", " ", " we", "'", "LL", " ", "1", "2"});
+  CHECK(pieces_of("a  1 \n") == Pieces{"a", "  ", "1", " \n"});
+  CHECK(pieces_of("a\xC2\x85\xC2\x85"
+                  "b") == Pieces{"a", "\xC2\x85", "\xC2\x85", "b"});
+  // U+180E is no white space since Unicode 6.3, though PCRE2 counts it as such.
+  CHECK(pieces_of("a\xE1\xA0\x8E\xE1\xA0\x8E"
+                  "b") == Pieces{"a", "\xE1\xA0\x8E\xE1\xA0\x8E", "b"});
+  CHECK(pieces_of("").empty());
 }
 
 TEST_CASE("SmolLM2's special ids are those of its metadata") {
@@ -243,6 +281,9 @@ TEST_CASE("a damaged or unknown vocabulary is refused by name") {
   small = {};
   small.pre = "";
   CHECK_THAT(error_of(small, ErrorCode::kUnsupported), Contains("tokenizer.ggml.pre"));
+  small = {};
+  small.tokens_are_numbers = true;
+  CHECK_THAT(error_of(small, ErrorCode::kBadFile), Contains("tokenizer.ggml.tokens is no list"));
   small = {};
   small.types.pop_back();
   CHECK_THAT(error_of(small, ErrorCode::kBadFile), Contains("9 tokens but 8"));
