@@ -2,6 +2,7 @@
 // This is the one header that the pipeline includes from here.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -65,7 +66,79 @@ class Team {
 
   struct State;
   int n_threads_;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // shared with helpers that oneTBB has yet to start
 };
+
+// How an op is cut into chunks: op_items says how many items it has (the unit is stated at its struct), op_grain how many
+// of them make a chunk for a team of n_threads. The cut never changes a result.
+inline std::int64_t op_items(const RmsNormArgs& args) { return args.rows; }
+inline std::int64_t op_items(const QuantizeRowsArgs& args) { return args.rows; }
+inline std::int64_t op_items(const MatMulArgs& args) { return args.n_out; }
+inline std::int64_t op_items(const RopeArgs& args) { return args.tokens; }
+inline std::int64_t op_items(const SwiGluArgs& args) { return args.rows; }
+inline std::int64_t op_items(const DequantizeRowsArgs& args) { return args.n_rows; }
+inline std::int64_t op_items(const KvAppendArgs& args) { return args.tokens; }
+inline std::int64_t op_items(const AttentionArgs& args) { return args.tokens * args.kv_heads; }
+
+namespace internal {
+
+// Items of a chunk: about `total / (4 * threads)` of the work, but no less than `least_work`, in whole `step`s.
+// A chunk is claimed in 0.1 us and an op published in 1, so a chunk of a few us is the least that pays.
+inline std::int64_t grain_of(std::int64_t items, std::int64_t work_per_item, std::int64_t least_work,
+                             std::int64_t step, int n_threads) {
+  const std::int64_t least = (least_work + work_per_item - 1) / std::max<std::int64_t>(work_per_item, 1);
+  const std::int64_t fair = items / (4 * std::int64_t{n_threads});
+  const std::int64_t grain = std::max<std::int64_t>({least, fair, 1});
+  return (grain + step - 1) / step * step;
+}
+
+inline constexpr std::int64_t kLeastFloats = 8192;  // of an elementwise op: 32 KiB, about 3 us
+
+}  // namespace internal
+
+inline std::int64_t op_grain(const RmsNormArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+}
+inline std::int64_t op_grain(const QuantizeRowsArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+}
+inline std::int64_t op_grain(const RopeArgs& args, int n_threads) {
+  return internal::grain_of(args.tokens, args.heads * args.dims, internal::kLeastFloats, 1, n_threads);
+}
+inline std::int64_t op_grain(const SwiGluArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+}
+inline std::int64_t op_grain(const DequantizeRowsArgs& args, int n_threads) {
+  return internal::grain_of(args.n_rows, args.width, internal::kLeastFloats, 1, n_threads);
+}
+inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
+  return internal::grain_of(args.tokens, 2 * args.kv_heads * args.head_dim, internal::kLeastFloats, 1,
+                            n_threads);
+}
+// At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many tokens share them; at
+// most 256 KiB, so that the last chunks of a long op end together; whole panels of 32 rows (matmul_q8_inl.h).
+inline std::int64_t op_grain(const MatMulArgs& args, int n_threads) {
+  constexpr std::int64_t kLeastBytes = 32 << 10, kMostBytes = 256 << 10, kPanelRows = 32;
+  const std::int64_t work = args.row_bytes * args.n_tokens;
+  const std::int64_t most = std::max(kPanelRows, kMostBytes / std::max<std::int64_t>(args.row_bytes, 1) /
+                                                     kPanelRows * kPanelRows);
+  return std::min(most, internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads));
+}
+// Items of one kv head at one token; in a prefill, chunks of up to 10 tokens share each block of keys that they widen.
+inline std::int64_t op_grain(const AttentionArgs& args, int n_threads) {
+  constexpr std::int64_t kLeastMultiplies = 32768, kTokens = 10;
+  std::int64_t keys = 1;
+  for (std::int64_t s = 0; s < args.n_segments; ++s) keys += args.segments[s].n_keys;
+  const std::int64_t work = 2 * keys * args.head_dim * (args.heads / args.kv_heads);
+  if (args.tokens == 1) return std::max<std::int64_t>(1, kLeastMultiplies / work);
+  const std::int64_t grain = internal::grain_of(args.tokens, work * args.kv_heads, kLeastMultiplies, 1, n_threads);
+  return std::max((kLeastMultiplies / work / args.kv_heads + 1), std::min(grain, kTokens)) * args.kv_heads;
+}
+
+// Runs an op of the table over all its items.
+template <typename Args>
+void run_op(Team& team, void (*function)(const Args&, WorkRange), const Args& args) {
+  team.run(function, args, op_items(args), op_grain(args, team.n_threads()));
+}
 
 }  // namespace windlass

@@ -1,0 +1,206 @@
+// RMS norm, RoPE, SwiGLU, the q8 form of activations, KV append, row lookup: the ops that touch each value once.
+// For inclusion by isa_*.cpp alone.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu_kernels/common_inl.h"
+#include "cpu_kernels/formats_inl.h"
+#include "src/ops/op_args.h"
+
+namespace windlass {
+namespace {
+
+template <class V>
+inline float sum_of_squares(const float* x, std::int64_t n) {
+  constexpr int kSums = 4;  // independent sums hide the latency of the multiply-add
+  typename V::F sum[kSums] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  std::int64_t i = 0;
+  for (; i + kSums * V::kLanes <= n; i += kSums * V::kLanes) {
+    for (int k = 0; k < kSums; ++k) {
+      const typename V::F value = V::load(x + i + k * V::kLanes);
+      sum[k] = V::fma(value, value, sum[k]);
+    }
+  }
+  for (; i < n; i += V::kLanes) {
+    const typename V::F value = V::load_n(x + i, n - i);
+    sum[0] = V::fma(value, value, sum[0]);
+  }
+  return V::sum(V::add(V::add(sum[0], sum[1]), V::add(sum[2], sum[3])));
+}
+
+template <class V>
+void rms_norm(const RmsNormArgs& args, WorkRange range) {
+  for (std::int64_t row = range.begin; row < range.end; ++row) {
+    const float* in = args.in + row * args.width;
+    float* out = args.out + row * args.width;
+    const float mean = sum_of_squares<V>(in, args.width) / static_cast<float>(args.width);
+    const typename V::F scale = V::set1(1.0f / __builtin_sqrtf(mean + args.epsilon));
+    for (std::int64_t i = 0; i < args.width; i += V::kLanes) {
+      const std::int64_t n = args.width - i;
+      const typename V::F value = V::mul(V::load_n(in + i, n), scale);
+      V::store_n(out + i, V::mul(value, V::load_n(args.weight + i, n)), n);
+    }
+  }
+}
+
+template <class V>
+void swiglu(const SwiGluArgs& args, WorkRange range) {
+  const typename V::F one = V::set1(1.0f);
+  for (std::int64_t i = range.begin * args.width; i < range.end * args.width; i += V::kLanes) {
+    const std::int64_t n = range.end * args.width - i;
+    const typename V::F gate = V::load_n(args.gate + i, n);
+    const typename V::F sigmoid_inverse = V::add(one, exp<V>(V::sub(V::zero(), gate)));
+    const typename V::F silu = V::div(gate, sigmoid_inverse);
+    V::store_n(args.out + i, V::mul(silu, V::load_n(args.up + i, n)), n);
+  }
+}
+
+template <class V>
+inline void rotate_halves(float* x, const float* cos, const float* sin, std::int64_t pairs) {
+  for (std::int64_t i = 0; i < pairs; i += V::kLanes) {
+    const std::int64_t n = pairs - i;
+    const typename V::F c = V::load_n(cos + i, n), s = V::load_n(sin + i, n);
+    const typename V::F a = V::load_n(x + i, n), b = V::load_n(x + pairs + i, n);
+    V::store_n(x + i, V::sub(V::mul(a, c), V::mul(b, s)), n);
+    V::store_n(x + pairs + i, V::add(V::mul(a, s), V::mul(b, c)), n);
+  }
+}
+
+inline void rotate_neighbours(float* __restrict x, const float* __restrict cos,
+                              const float* __restrict sin, std::int64_t pairs) {
+  for (std::int64_t i = 0; i < pairs; ++i) {
+    const float a = x[2 * i], b = x[2 * i + 1];
+    x[2 * i] = a * cos[i] - b * sin[i];
+    x[2 * i + 1] = a * sin[i] + b * cos[i];
+  }
+}
+
+template <class V>
+void rope(const RopeArgs& args, WorkRange range) {
+  const std::int64_t pairs = args.dims / 2;
+  for (std::int64_t t = range.begin; t < range.end; ++t) {
+    const float* cos = args.cos + t * pairs;
+    const float* sin = args.sin + t * pairs;
+    for (std::int64_t head = 0; head < args.heads; ++head) {
+      float* x = args.x + (t * args.heads + head) * args.head_dim;
+      if (args.interleaved) {
+        rotate_neighbours(x, cos, sin, pairs);
+      } else {
+        rotate_halves<V>(x, cos, sin, pairs);
+      }
+    }
+  }
+}
+
+// 32 values (zeros beyond n) to 32 bytes, their scale and scale * sum.
+template <class V>
+inline void quantize_block(const float* x, std::int64_t n, std::int8_t* values, float* scale,
+                           float* scale_sum) {
+  typename V::I largest_bits = V::zero_i();
+  for (int i = 0; i < 32; i += V::kLanes) {
+    largest_bits = V::max_i(largest_bits, V::abs_bits(V::load_n(x + i, larger(n - i, 0))));
+  }
+  const std::int32_t bits = V::max_lane_i(largest_bits);  // ordered as the values, NaN above infinity
+  float largest;
+  __builtin_memcpy(&largest, &bits, sizeof largest);
+  *scale = bits >= 0x7f800000 ? __builtin_nanf("") : largest / 127.0f;
+  // A scale below the normal floats would make its inverse overflow: such a block is zero.
+  const bool usable = *scale >= __FLT_MIN__;
+  if (!usable) {
+    if (*scale < __FLT_MIN__) *scale = 0.0f;
+    *scale_sum = *scale;
+    __builtin_memset(values, 0, 32);
+    return;
+  }
+  const typename V::F inverse = V::set1(127.0f / largest);
+  typename V::I sum = V::zero_i();
+  for (int i = 0; i < 32; i += V::kLanes) {
+    const typename V::I q = V::to_i32(V::mul(V::load_n(x + i, larger(n - i, 0)), inverse));
+    V::store_i8(values + i, q);
+    sum = V::add_i(sum, q);
+  }
+  *scale_sum = *scale * static_cast<float>(V::sum_i(sum));
+}
+
+template <class V>
+void quantize_rows(const QuantizeRowsArgs& args, WorkRange range) {
+  const std::int64_t blocks = q8_blocks(args.width);
+  const std::int64_t scale_slots = q8_scales_bytes(args.width) / 4;
+  for (std::int64_t row = range.begin; row < range.end; ++row) {
+    std::byte* out = args.out + row * q8_row_bytes(args.width);
+    std::int8_t* values = reinterpret_cast<std::int8_t*>(out);
+    float* scales = reinterpret_cast<float*>(out + q8_values_bytes(args.width));
+    float* scale_sums = scales + scale_slots;
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      quantize_block<V>(args.in + row * args.width + b * 32, args.width - b * 32, values + b * 32,
+                        scales + b, scale_sums + b);
+    }
+    for (std::int64_t i = blocks * 32; i < q8_values_bytes(args.width); ++i) values[i] = 0;
+    for (std::int64_t b = blocks; b < scale_slots; ++b) scales[b] = scale_sums[b] = 0.0f;
+  }
+}
+
+// How an element of a KV page is stored.
+struct KvF16 {
+  static constexpr std::int64_t kBytes = 2;
+  using Format = FormatF16;
+  template <class V>
+  static void store(std::byte* to, typename V::F value) {
+    V::store_f16(to, value);
+  }
+};
+
+struct KvF32 {
+  static constexpr std::int64_t kBytes = 4;
+  using Format = FormatF32;
+  template <class V>
+  static void store(std::byte* to, typename V::F value) {
+    V::store(reinterpret_cast<float*>(to), value);
+  }
+};
+
+template <class V, class Kv>
+inline void store_kv_row(const float* from, std::byte* to, std::int64_t n) {
+  std::int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) {
+    Kv::template store<V>(to + i * Kv::kBytes, V::load(from + i));
+  }
+  if (i >= n) return;
+  alignas(64) std::byte last[V::kLanes * 4];
+  Kv::template store<V>(last, V::load_n(from + i, n - i));
+  __builtin_memcpy(to + i * Kv::kBytes, last, static_cast<std::size_t>((n - i) * Kv::kBytes));
+}
+
+template <class V, class Kv>
+void kv_append(const KvAppendArgs& args, WorkRange range) {
+  const std::int64_t row_bytes = args.head_dim * Kv::kBytes;
+  const std::int64_t v_offset = args.kv_heads * args.page_tokens * row_bytes;
+  for (std::int64_t t = range.begin; t < range.end; ++t) {
+    const std::int64_t slot = args.first_slot + t;
+    std::byte* page = args.pages[slot / args.page_tokens];
+    for (std::int64_t g = 0; g < args.kv_heads; ++g) {
+      const std::int64_t from = (t * args.kv_heads + g) * args.head_dim;
+      std::byte* to = page + (g * args.page_tokens + slot % args.page_tokens) * row_bytes;
+      store_kv_row<V, Kv>(args.k + from, to, args.head_dim);
+      store_kv_row<V, Kv>(args.v + from, to + v_offset, args.head_dim);
+    }
+  }
+}
+
+template <class V, class Format>
+void dequantize_rows(const DequantizeRowsArgs& args, WorkRange range) {
+  for (std::int64_t row = range.begin; row < range.end; ++row) {
+    const std::uint8_t* from = reinterpret_cast<const std::uint8_t*>(args.rows[row]);
+    float* out = args.out + row * args.width;
+    const std::int64_t whole = args.width / V::kLanes * V::kLanes;
+    dequantize<V, Format>(from, out, whole);
+    if (whole == args.width) continue;
+    float last[V::kLanes];  // the vector would write past the row; only types of one weight a block get here
+    dequantize<V, Format>(from + whole * Format::kBlockBytes, last, args.width - whole);
+    for (std::int64_t i = whole; i < args.width; ++i) out[i] = last[i - whole];
+  }
+}
+
+}  // namespace
+}  // namespace windlass

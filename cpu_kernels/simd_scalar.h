@@ -1,0 +1,141 @@
+// The vector layer of one lane: the plain C++ that every machine runs, and the documentation of what the other layers do.
+// Everything sits in an unnamed namespace: a shared inline function could be linked in from a file with wider instructions.
+#pragma once
+
+#include <cstdint>
+
+#include "src/base/half.h"
+
+namespace windlass {
+namespace {
+
+struct Scalar {
+  static constexpr int kLanes = 1;
+  // Shape of the register tile of the q8 matmul: kRowVectors * kLanes weight rows by kTileTokens tokens.
+  static constexpr int kRowVectors = 1;
+  static constexpr int kTileTokens = 4;
+  using F = float;
+  using I = std::int32_t;
+  struct B {  // kLanes groups of four bytes
+    std::uint8_t bytes[4];
+  };
+  using Acc4 = std::int32_t;  // sums of products of 4-bit weights, good for one block of 32
+
+  static F zero() { return 0.0f; }
+  static F set1(float value) { return value; }
+  static F load(const float* from) { return *from; }
+  static F load_n(const float* from, std::int64_t n) { return n > 0 ? *from : 0.0f; }
+  static void store(float* to, F value) { *to = value; }
+  static void store_n(float* to, F value, std::int64_t n) {
+    if (n > 0) *to = value;
+  }
+  static F load_raw(const void* from) {  // any alignment
+    F value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return value;
+  }
+  static F load_f16(const void* from) { return f32_from_f16(load_u16(from)); }
+  static F load_bf16(const void* from) { return f32_from_bf16(load_u16(from)); }
+  static void store_f16(void* to, F value) {
+    const std::uint16_t bits = f16_from_f32(value);
+    __builtin_memcpy(to, &bits, sizeof bits);
+  }
+
+  static F add(F a, F b) { return a + b; }
+  static F sub(F a, F b) { return a - b; }
+  static F mul(F a, F b) { return a * b; }
+  static F div(F a, F b) { return a / b; }
+  static F fma(F a, F b, F c) { return a * b + c; }
+  // As x86: the second operand where either is NaN.
+  static F max(F a, F b) { return a > b ? a : b; }
+  static F min(F a, F b) { return a < b ? a : b; }
+  static float sum(F value) { return value; }
+  static float max_lane(F value) { return value; }
+  static float first(F value) { return value; }
+  static void sum4(F a, F b, F c, F d, float* out) {
+    out[0] = a;
+    out[1] = b;
+    out[2] = c;
+    out[3] = d;
+  }
+
+  static I to_i32(F value) { return static_cast<I>(__builtin_lrintf(value)); }  // nearest even
+  static F to_f32(I value) { return static_cast<F>(value); }
+  static F scale_by_power_of_two(F value, I n) {  // n in [-126, 127]
+    const std::uint32_t bits = static_cast<std::uint32_t>(n + 127) << 23;
+    F power;
+    __builtin_memcpy(&power, &bits, sizeof power);
+    return value * power;
+  }
+  static I abs_bits(F value) {
+    I bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return bits & 0x7fffffff;
+  }
+  static I zero_i() { return 0; }
+  static I add_i(I a, I b) { return a + b; }
+  static I max_i(I a, I b) { return a > b ? a : b; }
+  static I max_lane_i(I value) { return value; }
+  static I sum_i(I value) { return value; }
+  static I load_u8(const std::uint8_t* from) { return *from; }
+  static I load_i8(const std::uint8_t* from) { return static_cast<std::int8_t>(*from); }
+  static I low_nibble(I value) { return value & 15; }
+  static I high_nibble(I value) { return value >> 4; }
+  static I sub_8(I value) { return value - 8; }
+  static void store_i8(std::int8_t* to, I value) { *to = static_cast<std::int8_t>(value); }
+
+  // out[j] = bytes 4j..4j+3 of the 16 bytes at rows[lane] + offset, for every lane.
+  static void load_rows16(const std::uint8_t* const* rows, std::int64_t offset, B* out) {
+    __builtin_memcpy(out, rows[0] + offset, 16);
+  }
+  // The f16 at rows[lane] + offset.
+  static F load_scales(const std::uint8_t* const* rows, std::int64_t offset) {
+    return load_f16(rows[0] + offset);
+  }
+  static B load_b(const void* from) {
+    B value;
+    __builtin_memcpy(&value, from, sizeof value);
+    return value;
+  }
+  static void store_b(void* to, B value) { __builtin_memcpy(to, &value, sizeof value); }
+  static B broadcast4(const std::int8_t* from) { return load_b(from); }
+  static B low_nibbles(B value) {
+    for (std::uint8_t& byte : value.bytes) byte &= 15;
+    return value;
+  }
+  static B high_nibbles(B value) {
+    for (std::uint8_t& byte : value.bytes) byte = static_cast<std::uint8_t>(byte >> 4);
+    return value;
+  }
+
+  static Acc4 zero_acc4() { return 0; }
+  static Acc4 dot4(Acc4 sum, B weights, B activations) {
+    for (int i = 0; i < 4; ++i) {
+      sum += weights.bytes[i] * static_cast<std::int8_t>(activations.bytes[i]);
+    }
+    return sum;
+  }
+  static I finish4(Acc4 sum) { return sum; }
+
+  // 8-bit weights: `prepare8` turns the file's signed bytes into what dot8 takes; dot8 sums
+  // (weight + kZeroPoint8) * activation.
+  static constexpr int kZeroPoint8 = 0;
+  static B prepare8(B value) { return value; }
+  static I dot8(I sum, B weights, B activations) {
+    for (int i = 0; i < 4; ++i) {
+      sum += static_cast<std::int8_t>(weights.bytes[i]) *
+             static_cast<std::int8_t>(activations.bytes[i]);
+    }
+    return sum;
+  }
+
+ private:
+  static std::uint16_t load_u16(const void* from) {
+    std::uint16_t bits;
+    __builtin_memcpy(&bits, from, sizeof bits);
+    return bits;
+  }
+};
+
+}  // namespace
+}  // namespace windlass

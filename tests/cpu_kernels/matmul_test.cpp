@@ -1,0 +1,265 @@
+// Matmuls of every op table against double-precision products, over odd shapes and addresses.
+#include "tests/cpu_kernels/isa_sweep.h"
+#include "tests/support/reference_ops.h"
+
+namespace windlass::test {
+namespace {
+
+struct Shape {
+  std::int64_t n_out, n_in, n_tokens, misalignment;
+};
+
+std::vector<Shape> shapes(std::int64_t block) {
+  std::vector<Shape> all;
+  for (std::int64_t blocks = 1; blocks <= 36; ++blocks) {  // past two panels of 16 blocks
+    all.push_back({5, blocks * block, 1 + blocks % 3, blocks % 3});
+  }
+  if (block == 1) {
+    for (const std::int64_t n_in : {63, 1023, 1024, 1025, 2500}) all.push_back({6, n_in, 3, 2});
+  }
+  for (const std::int64_t n_tokens : {1, 2, 3, 7, 16, 17, 65}) {
+    for (const std::int64_t n_out : {1, 31, 32, 70}) {
+      all.push_back({n_out, 576, n_tokens, n_tokens % 3});
+    }
+  }
+  return all;
+}
+
+struct Product {
+  std::vector<float> out;
+  ProductReference reference;      // with the activations that the kernel saw
+  ProductReference unquantised;    // with the float activations
+};
+
+Product multiply(const OpTable& table, DType type, bool q8, const Shape& shape) {
+  Random random(static_cast<std::uint32_t>(shape.n_in * 131 + shape.n_out * 7 + shape.n_tokens));
+  const Weights weights(type, shape.n_out, shape.n_in, shape.misalignment, &random);
+  const std::vector<float> x = random.gauss_vector(shape.n_tokens * shape.n_in);
+  std::vector<double> seen(x.begin(), x.end());
+  std::vector<std::byte> rows;
+  if (q8) {
+    rows = quantized(table, x, shape.n_tokens, shape.n_in);
+    seen.clear();
+    for (std::int64_t t = 0; t < shape.n_tokens; ++t) {
+      const auto values = reference_q8_values(rows.data() + t * q8_row_bytes(shape.n_in), shape.n_in);
+      seen.insert(seen.end(), values.begin(), values.end());
+    }
+  }
+  const std::int64_t stride = shape.n_out + 3;
+  Product product;
+  product.out.assign(at(shape.n_tokens * stride), -7.0f);
+  const MatMulArgs args = {weights.data, weights.row_bytes, shape.n_out, shape.n_in,
+                           q8 ? static_cast<const void*>(rows.data()) : x.data(), shape.n_tokens,
+                           product.out.data(), stride, false};
+  const auto function = q8 ? table.matmul_q8[static_cast<int>(type)] : table.matmul_f32[static_cast<int>(type)];
+  REQUIRE(function != nullptr);
+  function(args, {0, shape.n_out});
+  product.reference = reference_matmul(type, weights.data, weights.row_bytes, shape.n_out,
+                                       shape.n_in, seen, shape.n_tokens);
+  product.unquantised = reference_matmul(type, weights.data, weights.row_bytes, shape.n_out, shape.n_in,
+                                         {x.begin(), x.end()}, shape.n_tokens);
+  return product;
+}
+
+void check_product(const Product& product, const Shape& shape, double tolerance) {
+  for (std::int64_t t = 0; t < shape.n_tokens; ++t) {
+    const float* row = product.out.data() + t * (shape.n_out + 3);
+    for (std::int64_t r = 0; r < shape.n_out; ++r) {
+      const std::size_t i = at(t * shape.n_out + r);
+      INFO("token " << t << " row " << r << " is " << row[r] << ", expected " << product.reference.out[i]);
+      REQUIRE(std::abs(row[r] - product.reference.out[i]) <= tolerance * product.reference.norm[i] + 1e-30);
+    }
+    for (std::int64_t i = 0; i < 3; ++i) REQUIRE(row[shape.n_out + i] == -7.0f);  // between tokens: untouched
+  }
+}
+
+// Error of 8-bit activations against float ones, relative to the norm, over the whole product.
+double relative_error(const Product& product, const Shape& shape) {
+  double error = 0, norm = 0;
+  for (std::int64_t t = 0; t < shape.n_tokens; ++t) {
+    for (std::int64_t r = 0; r < shape.n_out; ++r) {
+      const std::size_t i = at(t * shape.n_out + r);
+      error += std::pow(product.out[at(t * (shape.n_out + 3) + r)] - product.unquantised.out[i], 2);
+      norm += std::pow(product.unquantised.norm[i], 2);
+    }
+  }
+  return std::sqrt(error / norm);
+}
+
+}  // namespace
+
+TEST_CASE("a product with float activations equals the double-precision product") {
+  for (const Isa isa : present_isas()) {
+    for (const DType type : matmul_types()) {
+      for (const Shape& shape : shapes(dtype_info(type).block_weights)) {
+        INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
+                           << shape.n_in << " tokens " << shape.n_tokens);
+        check_product(multiply(cpu_op_table(isa), type, false, shape), shape, 1e-6);
+      }
+    }
+  }
+}
+
+TEST_CASE("a product with q8 activations equals the product of the dequantised values") {
+  for (const Isa isa : present_isas()) {
+    for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+      for (const Shape& shape : shapes(32)) {
+        INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
+                           << shape.n_in << " tokens " << shape.n_tokens);
+        const Product product = multiply(cpu_op_table(isa), type, true, shape);
+        check_product(product, shape, 2e-6);
+        REQUIRE(relative_error(product, shape) < 0.01);
+        if (shape.n_out == 70) REQUIRE(relative_error(product, shape) < 0.005);
+      }
+    }
+  }
+}
+
+TEST_CASE("any split of the rows gives the same bits") {
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    for (const DType type : matmul_types()) {
+      for (const std::int64_t n_tokens : {1, 2, 9}) {
+        for (const bool q8 : {false, true}) {
+          const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+          if (function == nullptr) continue;
+          constexpr std::int64_t kOut = 77, kIn = 1120;
+          Random random(5);
+          const Weights weights(type, kOut, kIn, 1, &random);
+          const std::vector<float> x = random.gauss_vector(n_tokens * kIn);
+          const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
+          std::vector<float> whole(at(n_tokens * kOut)), split(at(n_tokens * kOut));
+          MatMulArgs args = {weights.data, weights.row_bytes, kOut, kIn,
+                             q8 ? static_cast<const void*>(rows.data()) : x.data(), n_tokens,
+                             whole.data(), kOut, false};
+          function(args, {0, kOut});
+          args.out = split.data();
+          for (std::int64_t begin = 0, step = 1; begin < kOut; begin += step, step = step % 13 + 2) {
+            function(args, {begin, std::min(kOut, begin + step)});
+          }
+          INFO(isa_name(isa) << ' ' << dtype_info(type).name << " tokens " << n_tokens << " q8 " << q8);
+          REQUIRE(std::memcmp(whole.data(), split.data(), whole.size() * 4) == 0);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("one token and many tokens give the same bits") {
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    for (const DType type : matmul_types()) {
+      for (const bool q8 : {false, true}) {
+        const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+        if (function == nullptr) continue;
+        constexpr std::int64_t kOut = 35, kIn = 1120, kTokens = 19;
+        Random random(6);
+        const Weights weights(type, kOut, kIn, 1, &random);
+        const std::vector<float> x = random.gauss_vector(kTokens * kIn);
+        const std::vector<std::byte> rows = quantized(table, x, kTokens, kIn);
+        const std::byte* activations = q8 ? rows.data() : reinterpret_cast<const std::byte*>(x.data());
+        std::vector<float> together(at(kTokens * kOut)), alone(at(kTokens * kOut));
+        MatMulArgs args = {weights.data, weights.row_bytes, kOut, kIn, activations, kTokens,
+                           together.data(), kOut, false};
+        function(args, {0, kOut});
+        for (std::int64_t t = 0; t < kTokens; ++t) {
+          args.x = activations + t * (q8 ? q8_row_bytes(kIn) : kIn * 4);
+          args.n_tokens = 1;
+          args.out = alone.data() + t * kOut;
+          function(args, {0, kOut});
+        }
+        INFO(isa_name(isa) << ' ' << dtype_info(type).name << " q8 " << q8);
+        REQUIRE(std::memcmp(together.data(), alone.data(), together.size() * 4) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("accumulate adds the product to what the output holds") {
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    for (const DType type : matmul_types()) {
+      for (const std::int64_t n_tokens : {1, 5}) {
+        for (const bool q8 : {false, true}) {
+          const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+          if (function == nullptr) continue;
+          constexpr std::int64_t kOut = 37, kIn = 1088;
+          Random random(7);
+          const Weights weights(type, kOut, kIn, 0, &random);
+          const std::vector<float> x = random.gauss_vector(n_tokens * kIn);
+          const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
+          std::vector<float> plain(at(n_tokens * kOut)), added(plain.size(), 1000.0f);
+          MatMulArgs args = {weights.data, weights.row_bytes, kOut, kIn,
+                             q8 ? static_cast<const void*>(rows.data()) : x.data(), n_tokens,
+                             plain.data(), kOut, false};
+          function(args, {0, kOut});
+          args.out = added.data();
+          args.accumulate = true;
+          function(args, {0, kOut});
+          for (std::size_t i = 0; i < plain.size(); ++i) {
+            REQUIRE(added[i] == Approx(plain[i] + 1000.0f).margin(0.01));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("extreme 8-bit values do not saturate the integer sums") {
+  // Q8_0 weights of -128 and nibbles of 15 against activations of +-127, in every sign pattern of a pair.
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+      for (const int pattern : {0, 1, 2, 3}) {
+        for (const std::int64_t n_tokens : {1, 3}) {
+          constexpr std::int64_t kIn = 64, kOut = 3;
+          Random random(8);
+          const Weights weights(type, kOut, kIn, 0, &random);
+          for (std::int64_t i = 0; i < kOut * weights.row_bytes; ++i) {
+            const bool data = i % dtype_info(type).block_bytes >= (type == DType::kQ4_1 ? 4 : 2);
+            if (data) weights.data[i] = type == DType::kQ8_0 ? std::byte{0x80} : std::byte{0xff};
+          }
+          std::vector<float> x(at(n_tokens * kIn));
+          for (std::size_t i = 0; i < x.size(); ++i) x[i] = (pattern >> (i % 2)) % 2 == 0 ? 3.0f : -3.0f;
+          const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
+          std::vector<float> out(at(n_tokens * kOut));
+          table.matmul_q8[static_cast<int>(type)](
+              {weights.data, weights.row_bytes, kOut, kIn, rows.data(), n_tokens, out.data(), kOut, false},
+              {0, kOut});
+          const ProductReference reference = reference_matmul(type, weights.data, weights.row_bytes, kOut, kIn,
+                                                              {x.begin(), x.end()}, n_tokens);
+          for (std::size_t i = 0; i < out.size(); ++i) {
+            INFO(isa_name(isa) << ' ' << dtype_info(type).name << " pattern " << pattern);
+            REQUIRE(std::abs(out[i] - reference.out[i]) <= 1e-5 * reference.norm[i]);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a NaN or infinity in the activations stays visible in the product") {
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+      for (const float bad : {NAN, INFINITY, -INFINITY}) {
+        for (const std::int64_t n_tokens : {1, 2}) {
+          constexpr std::int64_t kIn = 96, kOut = 5;
+          Random random(9);
+          const Weights weights(type, kOut, kIn, 0, &random);
+          std::vector<float> x = random.gauss_vector(n_tokens * kIn);
+          x[40] = bad;
+          const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
+          std::vector<float> out(at(n_tokens * kOut));
+          table.matmul_q8[static_cast<int>(type)](
+              {weights.data, weights.row_bytes, kOut, kIn, rows.data(), n_tokens, out.data(), kOut, false},
+              {0, kOut});
+          for (std::int64_t r = 0; r < kOut; ++r) REQUIRE(std::isnan(out[at(r)]));
+          for (std::int64_t r = kOut; r < n_tokens * kOut; ++r) REQUIRE(std::isfinite(out[at(r)]));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace windlass::test

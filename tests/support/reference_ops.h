@@ -1,0 +1,47 @@
+// The ops again, in plain double-precision loops that share no code with the kernels: what the contract tests compare with.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "src/base/dtype.h"
+#include "src/ops/op_args.h"
+
+namespace windlass::test {
+
+// Weights of one row in the layout of `type`, to the float values that the format defines (bit-exact).
+// REQUIRES: type is F32, F16, BF16, Q4_0, Q4_1 or Q8_0.
+std::vector<float> reference_dequantize(DType type, const std::byte* row, std::int64_t n);
+
+// The q8 form of one row (op_args.h) and back.
+struct Q8Reference {
+  std::vector<std::int8_t> values;  // [blocks * 32]
+  std::vector<float> scales;        // [blocks]
+};
+Q8Reference reference_quantize(const float* row, std::int64_t width);
+std::vector<double> reference_q8_values(const std::byte* q8_row, std::int64_t width);
+
+// out[t * n_out + r]; each dot product's rounding error is a few 2^-53 of `norm`.
+struct ProductReference {
+  std::vector<double> out;   // [n_tokens, n_out]
+  std::vector<double> norm;  // [n_tokens, n_out]: |w| |x|, the scale of a product's error
+};
+ProductReference reference_matmul(DType type, const std::byte* weights, std::int64_t row_bytes,
+                                  std::int64_t n_out, std::int64_t n_in,
+                                  const std::vector<double>& x, std::int64_t n_tokens);
+
+std::vector<double> reference_rms_norm(const RmsNormArgs& args);
+std::vector<double> reference_swiglu(const SwiGluArgs& args);
+// REQUIRES: args.x holds the input.
+std::vector<double> reference_rope(const RopeArgs& args);
+
+// Keys and values of one head at one slot of a page list, as doubles. `f16` tells how the page stores them.
+std::vector<double> reference_kv_row(const std::byte* const* pages, std::int64_t slot,
+                                     std::int64_t kv_head, bool is_value, bool f16,
+                                     std::int64_t kv_heads, std::int64_t head_dim,
+                                     std::int64_t page_tokens);
+// [tokens, heads, head_dim]
+std::vector<double> reference_attention(const AttentionArgs& args, bool f16);
+
+}  // namespace windlass::test
