@@ -23,7 +23,10 @@ if [[ -d $top/memory ]]; then # v1
   limit_file=memory.limit_in_bytes swap_file=memory.memsw.limit_in_bytes swap_limit=$limit
   peak_file=memory.max_usage_in_bytes oom_file=memory.oom_control
 else # v2; memory.peak is there since Linux 5.19
-  echo +memory >"$top/cgroup.subtree_control"
+  echo +memory >"$top/cgroup.subtree_control" || {
+    echo "memrun.sh: $top does not hand its memory controller down (inside a container?)" >&2
+    exit 2
+  }
   group=$top/windlass-memrun-$$
   limit_file=memory.max swap_file=memory.swap.max swap_limit=0
   peak_file=memory.peak oom_file=memory.events
