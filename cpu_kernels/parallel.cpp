@@ -3,6 +3,7 @@
 // afterwards; the caller closes the gate first and then waits for those inside, so no helper ever reads a job that the
 // caller is replacing, and a helper that comes late sees a closed gate.
 #include <immintrin.h>
+#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
 
 #include <algorithm>
@@ -30,7 +31,10 @@ constexpr int kPausesPerLook = 32;  // pauses between looks at the clock, about 
 }  // namespace
 
 struct Team::State {
-  explicit State(int n_threads) : arena(n_threads, 1) {}
+  explicit State(int n_threads)
+      : limit(std::in_place, tbb::global_control::max_allowed_parallelism,
+              static_cast<std::size_t>(n_threads)),
+        arena(n_threads, 1) {}
 
   void help();
   bool wait_for_op(std::uint64_t* last_op);
@@ -43,6 +47,9 @@ struct Team::State {
     }
   }
 
+  // Else oneTBB starts no more threads than there are cores, and warns. The least of all limits in force counts, so this
+  // one goes with its team, not with the helpers that outlive it.
+  std::optional<tbb::global_control> limit;
   tbb::task_arena arena;
   // Written by the caller while the gate is closed and nobody is inside.
   Job job = {};
@@ -107,6 +114,7 @@ Team::~Team() {
   state_->stop.store(true, std::memory_order_seq_cst);
   state_->wakes.fetch_add(1, std::memory_order_seq_cst);
   state_->wakes.notify_all();
+  state_->limit.reset();
 }
 
 void Team::run_erased(const Job& job, std::int64_t items, std::int64_t grain) {

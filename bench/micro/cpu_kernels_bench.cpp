@@ -1,0 +1,222 @@
+// How fast the CPU ops run, beside a plain read of memory and a burst of integer dot products at the same moment: the
+// machines at hand drift twofold, so only ratios of rows of one run mean anything. Run interleaved:
+//   cpu_kernels_bench --benchmark_enable_random_interleaving=true --benchmark_repetitions=5
+//     --benchmark_report_aggregates_only=true
+// WINDLASS_ISA picks the table, WINDLASS_BENCH_THREADS the team (default: all usable cores).
+#include <benchmark/benchmark.h>
+#include <immintrin.h>
+
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cpu_kernels/op_table.h"
+
+namespace windlass {
+namespace {
+
+// More than the caches of the machines at hand keep for one guest: the weights of a step come from DRAM.
+constexpr std::int64_t kStreamBytes = std::int64_t{512} << 20;
+
+const OpTable& table() {
+  const char* name = std::getenv("WINDLASS_ISA");
+  static const OpTable& chosen = cpu_op_table(choose_isa(name == nullptr ? "" : name));
+  return chosen;
+}
+
+Team& team() {
+  const char* threads = std::getenv("WINDLASS_BENCH_THREADS");
+  static Team instance(threads == nullptr ? usable_cores() : std::atoi(threads));
+  return instance;
+}
+
+std::vector<std::byte>& stream() {
+  static std::vector<std::byte> bytes = [] {
+    std::vector<std::byte> random(static_cast<std::size_t>(kStreamBytes));
+    std::mt19937_64 engine(1);
+    for (std::size_t i = 0; i < random.size(); i += 8) {
+      // Exponent bits that make any bytes a sane float, half or bfloat: denormals would change the time.
+      const std::uint64_t word = (engine() & 0x8f8f8f8f8f8f8f8fu) | 0x3030303030303030u;
+      __builtin_memcpy(random.data() + i, &word, 8);
+    }
+    return random;
+  }();
+  return bytes;
+}
+
+std::vector<float> activations(std::int64_t n) {
+  std::mt19937 engine(2);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<std::size_t>(n));
+  for (float& value : x) value = normal(engine);
+  return x;
+}
+
+struct SumArgs {
+  const std::byte* bytes;
+  std::uint64_t* sink;
+};
+
+// Items of 4 KiB, read by words that the compiler makes vectors of.
+void sum_pages(const SumArgs& args, WorkRange range) {
+  const std::uint64_t* words = reinterpret_cast<const std::uint64_t*>(args.bytes + range.begin * 4096);
+  std::uint64_t sum[8] = {};
+  for (std::int64_t i = 0; i < (range.end - range.begin) * 512; i += 8) {
+    for (int k = 0; k < 8; ++k) sum[k] += words[i + k];
+  }
+  for (const std::uint64_t part : sum) benchmark::DoNotOptimize(*args.sink + part);
+}
+
+void plain_stream(benchmark::State& state) {
+  std::uint64_t sink = 0;
+  const std::byte* bytes = stream().data();
+  for (auto _ : state) team().run(&sum_pages, SumArgs{bytes, &sink}, kStreamBytes / 4096, 64);
+  state.SetBytesProcessed(state.iterations() * kStreamBytes);
+}
+
+struct BurstArgs {
+  float* sink;
+};
+
+// Independent multiply-adds from registers: the clock that the cores run at now.
+__attribute__((target("avx2,fma"))) void fma_burst(const BurstArgs& args, WorkRange range) {
+  __m256 sum[10];
+  for (__m256& part : sum) part = _mm256_set1_ps(1.0f);
+  const __m256 factor = _mm256_set1_ps(0.999f);
+  for (std::int64_t i = range.begin; i < range.end; ++i) {
+    for (int k = 0; k < 1000; ++k) {
+      for (__m256& part : sum) part = _mm256_fmadd_ps(part, factor, factor);
+    }
+  }
+  for (const __m256& part : sum) benchmark::DoNotOptimize(*args.sink + _mm256_cvtss_f32(part));
+}
+
+void fma_peak_256(benchmark::State& state) {
+  float sink = 0;
+  constexpr std::int64_t kItems = 2000;
+  for (auto _ : state) team().run(&fma_burst, BurstArgs{&sink}, kItems, 100);
+  state.counters["flop/s"] = benchmark::Counter(kItems * 1000.0 * 10 * 8 * 2, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// `rows` of n_in weights; `bytes` > 0 walks through that much memory, one matrix after the other, else stays on one.
+void matmul(benchmark::State& state, DType type, bool q8, std::int64_t n_out, std::int64_t n_in,
+            std::int64_t n_tokens, bool from_dram) {
+  const std::vector<float> x = activations(n_tokens * n_in);
+  std::vector<std::byte> rows(static_cast<std::size_t>(n_tokens * q8_row_bytes(n_in)));
+  table().quantize_rows({x.data(), rows.data(), n_tokens, n_in}, {0, n_tokens});
+  std::vector<float> out(static_cast<std::size_t>(n_tokens * n_out));
+  const std::int64_t row = row_bytes(type, n_in), matrix = row * n_out;
+  const auto function = (q8 ? table().matmul_q8 : table().matmul_f32)[static_cast<int>(type)];
+  std::int64_t offset = 0;
+  for (auto _ : state) {
+    const MatMulArgs args = {stream().data() + offset, row, n_out, n_in,
+                             q8 ? static_cast<const void*>(rows.data()) : x.data(), n_tokens, out.data(), n_out,
+                             false};
+    run_op(team(), function, args);
+    if (from_dram) offset = offset + 2 * matrix > kStreamBytes ? 0 : offset + matrix;
+  }
+  state.SetBytesProcessed(state.iterations() * matrix);
+  state.counters["op/s"] = benchmark::Counter(2.0 * static_cast<double>(n_out * n_in * n_tokens),
+                                              benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// One layer's attention at the shape of a small model: 9 heads of 64, 3 kv heads, pages of 64.
+void attention(benchmark::State& state, KvType type, std::int64_t tokens, std::int64_t n_keys) {
+  constexpr std::int64_t kKvHeads = 3, kHeads = 9, kHeadDim = 64, kPageTokens = 64;
+  const std::int64_t n_pages = (n_keys + kPageTokens - 1) / kPageTokens;
+  const std::int64_t page_bytes = 2 * kKvHeads * kPageTokens * kHeadDim * kv_element_bytes(type);
+  std::vector<std::byte> storage(static_cast<std::size_t>(n_pages * page_bytes));
+  std::vector<std::byte*> pages;
+  for (std::int64_t p = 0; p < n_pages; ++p) pages.push_back(storage.data() + p * page_bytes);
+  const std::vector<float> kv = activations(n_keys * kKvHeads * kHeadDim);
+  table().kv_append[static_cast<int>(type)](
+      {kv.data(), kv.data(), pages.data(), 0, n_keys, kKvHeads, kHeadDim, kPageTokens}, {0, n_keys});
+  const std::vector<float> q = activations(tokens * kHeads * kHeadDim);
+  std::vector<float> out(q.size());
+  std::vector<std::int32_t> positions;
+  for (std::int64_t t = 0; t < tokens; ++t) positions.push_back(static_cast<std::int32_t>(n_keys - tokens + t));
+  const KvSegment segment = {pages.data(), n_keys, 0, true};
+  const AttentionArgs args = {q.data(), out.data(), &segment, 1, positions.data(), tokens,
+                              kHeads, kKvHeads, kHeadDim, kPageTokens, 0.125f};
+  for (auto _ : state) run_op(team(), table().attention[static_cast<int>(type)], args);
+}
+
+void elementwise(benchmark::State& state, std::int64_t rows) {
+  constexpr std::int64_t kWidth = 1536;
+  std::vector<float> x = activations(rows * kWidth), y = activations(rows * kWidth), out(x.size());
+  std::vector<std::byte> q8(static_cast<std::size_t>(rows * q8_row_bytes(kWidth)));
+  for (auto _ : state) {
+    run_op(team(), table().rms_norm, RmsNormArgs{x.data(), y.data(), out.data(), rows, kWidth, 1e-5f});
+    run_op(team(), table().quantize_rows, QuantizeRowsArgs{out.data(), q8.data(), rows, kWidth});
+    run_op(team(), table().swiglu, SwiGluArgs{x.data(), y.data(), out.data(), rows, kWidth});
+  }
+  state.SetItemsProcessed(state.iterations() * rows * kWidth);
+}
+
+void nothing(const int&, WorkRange) {}
+
+void empty_op(benchmark::State& state) {
+  for (auto _ : state) team().run(&nothing, 0, 2, 1);
+}
+
+void register_matmuls() {
+  const auto add = [](const std::string& name, DType type, bool q8, std::int64_t n_out, std::int64_t n_in,
+                      std::int64_t n_tokens, bool from_dram) {
+    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+      matmul(state, type, q8, n_out, n_in, n_tokens, from_dram);
+    })->UseRealTime();
+  };
+  for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+    const std::string name(dtype_info(type).name);
+    add("gemv/dram/" + name + "/8192x3072", type, true, 8192, 3072, 1, true);
+    add("gemv/dram/" + name + "/3072x8192", type, true, 3072, 8192, 1, true);
+    add("gemv/dram/" + name + "/1536x576", type, true, 1536, 576, 1, true);
+    add("gemv/cached/" + name + "/1536x576", type, true, 1536, 576, 1, false);
+    for (const std::int64_t n_tokens : {2, 4, 8, 16, 32, 128, 512}) {
+      add("gemm/" + name + "/2048x3072x" + std::to_string(n_tokens), type, true, 2048, 3072, n_tokens, true);
+    }
+    add("gemm/" + name + "/1536x576x512", type, true, 1536, 576, 512, false);
+    add("exact/" + name + "/2048x3072x1", type, false, 2048, 3072, 1, true);
+    add("exact/" + name + "/2048x3072x512", type, false, 2048, 3072, 512, true);
+  }
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+    const std::string name(dtype_info(type).name);
+    add("gemv/dram/" + name + "/2048x3072", type, false, 2048, 3072, 1, true);
+    add("gemm/" + name + "/2048x3072x512", type, false, 2048, 3072, 512, true);
+  }
+}
+
+void register_others() {
+  benchmark::RegisterBenchmark("plain_stream", plain_stream)->UseRealTime();
+  benchmark::RegisterBenchmark("fma_peak_256", fma_peak_256)->UseRealTime();
+  benchmark::RegisterBenchmark("empty_op", empty_op)->UseRealTime();
+  for (const std::int64_t n_keys : {64, 512, 4096}) {
+    benchmark::RegisterBenchmark(("attention/f16/decode/" + std::to_string(n_keys)).c_str(),
+                                 [=](benchmark::State& state) { attention(state, KvType::kF16, 1, n_keys); })
+        ->UseRealTime();
+  }
+  for (const KvType type : {KvType::kF16, KvType::kF32}) {
+    const std::string name = type == KvType::kF16 ? "f16" : "f32";
+    benchmark::RegisterBenchmark(("attention/" + name + "/prefill/512").c_str(),
+                                 [=](benchmark::State& state) { attention(state, type, 512, 512); })
+        ->UseRealTime();
+  }
+  for (const std::int64_t rows : {1, 512}) {
+    benchmark::RegisterBenchmark(("norm_quantize_swiglu/" + std::to_string(rows)).c_str(),
+                                 [=](benchmark::State& state) { elementwise(state, rows); })
+        ->UseRealTime();
+  }
+}
+
+}  // namespace
+}  // namespace windlass
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  windlass::register_others();
+  windlass::register_matmuls();
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,98 @@
+// The team of threads: every item once, whatever the team's size and the chunks' grain.
+#include <atomic>
+#include <thread>
+
+#include "cpu_kernels/op_table.h"
+#include "tests/support/catch.h"
+
+namespace windlass::test {
+namespace {
+
+struct CountArgs {
+  std::atomic<int>* counts;
+};
+
+void count(const CountArgs& args, WorkRange range) {
+  for (std::int64_t i = range.begin; i < range.end; ++i) {
+    args.counts[i].fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+// Writes without atomics: a race would show under the thread sanitizer.
+struct FillArgs {
+  std::int64_t* out;
+  std::int64_t value;
+};
+
+void fill(const FillArgs& args, WorkRange range) {
+  for (std::int64_t i = range.begin; i < range.end; ++i) args.out[i] += args.value;
+}
+
+}  // namespace
+
+TEST_CASE("a team runs each item exactly once") {
+  for (const int n_threads : {1, 2, 3, 8}) {
+    Team team(n_threads);
+    REQUIRE(team.n_threads() == n_threads);
+    for (const std::int64_t items : {0, 1, 2, 7, 64, 1000}) {
+      for (const std::int64_t grain : {1, 3, 64, 5000}) {
+        std::vector<std::atomic<int>> counts(static_cast<std::size_t>(items) + 1);
+        team.run(&count, CountArgs{counts.data()}, items, grain);
+        for (std::int64_t i = 0; i < items; ++i) REQUIRE(counts[static_cast<std::size_t>(i)] == 1);
+        REQUIRE(counts.back() == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("ops follow each other in order, each seeing all of the last one's writes") {
+  Team team(2);
+  std::vector<std::int64_t> out(256, 0);
+  constexpr std::int64_t kOps = 20000;
+  for (std::int64_t op = 1; op <= kOps; ++op) {
+    team.run(&fill, FillArgs{out.data(), op}, 256, op % 2 == 0 ? 16 : 64);
+  }
+  for (const std::int64_t value : out) REQUIRE(value == kOps * (kOps + 1) / 2);
+}
+
+TEST_CASE("helpers that fell asleep between ops wake for the next") {
+  Team team(2);
+  std::vector<std::int64_t> out(64, 0);
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // longer than a helper spins; not needed to pass
+    team.run(&fill, FillArgs{out.data(), 1}, 64, 1);
+  }
+  for (const std::int64_t value : out) REQUIRE(value == 20);
+}
+
+TEST_CASE("teams come and go, used or not") {
+  for (int i = 0; i < 50; ++i) {
+    Team idle(2), busy(2);
+    std::vector<std::int64_t> out(64, 0);
+    busy.run(&fill, FillArgs{out.data(), 1}, 64, 1);
+    for (const std::int64_t value : out) REQUIRE(value == 1);
+  }
+}
+
+TEST_CASE("the cut of an op covers all its items in whole panels") {
+  MatMulArgs args = {};
+  for (const std::int64_t n_out : {1, 64, 576, 1536, 49152}) {
+    for (const std::int64_t row_bytes : {18, 360, 4608, 1 << 20}) {
+      for (const std::int64_t n_tokens : {1, 16, 512}) {
+        args.n_out = n_out;
+        args.row_bytes = row_bytes;
+        args.n_tokens = n_tokens;
+        for (const int n_threads : {1, 2, 16}) {
+          const std::int64_t grain = op_grain(args, n_threads);
+          REQUIRE(grain >= 32);
+          REQUIRE(grain % 32 == 0);
+          const bool big = n_out * row_bytes * n_tokens >= 64 * n_threads << 15;
+          if (big && n_out >= 64 * n_threads) REQUIRE(grain * n_threads <= n_out);
+        }
+      }
+    }
+  }
+  REQUIRE(op_items(args) == 49152);
+}
+
+}  // namespace windlass::test
