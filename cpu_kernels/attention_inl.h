@@ -1,11 +1,13 @@
-// Attention of a few query rows over pages of cached keys and values, with the online softmax of Milakov and Gimelshein
-// ("Online normalizer calculation for softmax", 2018) a block of keys at a time: the running (o, m, l) of a query takes
-// in each block's partial by log-sum-exp, segment after segment, in list order.
+// Attention of a few query rows over pages of cached keys and values, with the online softmax of
+// Milakov and Gimelshein
+// ("Online normalizer calculation for softmax", 2018) a block of keys at a time: the running (o, m,
+// l) of a query takes in each block's partial by log-sum-exp, segment after segment, in list order.
 // For inclusion by isa_*.cpp alone.
 //
-// All heads of one kv head's group, and all tokens of a call's range, share one tile of queries, so that a block of keys
-// is widened to float once for all of them. What a query computes depends on its own position and the segments alone:
-// blocks are cut at page borders and fixed counts, and each query adds up exactly the keys that it sees.
+// All heads of one kv head's group, and all tokens of a call's range, share one tile of queries, so
+// that a block of keys is widened to float once for all of them. What a query computes depends on
+// its own position and the segments alone: blocks are cut at page borders and fixed counts, and
+// each query adds up exactly the keys that it sees.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +29,10 @@ struct AttentionTile {
   alignas(64) float keys[kKeyTileFloats];       // [block keys, padded_dim]: K, then V
   alignas(64) float queries[kQueryTileFloats];  // [queries, padded_dim], times args.scale
   alignas(64) float scores[kMaxQueries][kMaxBlockKeys];
-  float* out[kMaxQueries];                      // [head_dim] each: o, not yet divided by l
-  float max[kMaxQueries], sum[kMaxQueries];     // m and l
+  float* out[kMaxQueries];                   // [head_dim] each: o, not yet divided by l
+  float max[kMaxQueries], sum[kMaxQueries];  // m and l
   std::int64_t position[kMaxQueries];
-  std::int64_t visible[kMaxQueries];            // keys of the block that the query sees: the first so many
+  std::int64_t visible[kMaxQueries];  // keys of the block that the query sees: the first so many
   std::int64_t n_queries, padded_dim, block_keys;
 };
 
@@ -68,10 +70,17 @@ inline void score_block(AttentionTile* tile, std::int64_t n) {
   std::int64_t q = 0;
   for (; q + 4 <= tile->n_queries; q += 4) score_queries<V, 4>(tile, q, n);
   switch (tile->n_queries - q) {
-    case 3: score_queries<V, 3>(tile, q, n); break;
-    case 2: score_queries<V, 2>(tile, q, n); break;
-    case 1: score_queries<V, 1>(tile, q, n); break;
-    default: break;
+    case 3:
+      score_queries<V, 3>(tile, q, n);
+      break;
+    case 2:
+      score_queries<V, 2>(tile, q, n);
+      break;
+    case 1:
+      score_queries<V, 1>(tile, q, n);
+      break;
+    default:
+      break;
   }
 }
 
@@ -105,7 +114,8 @@ inline void weigh_block(AttentionTile* tile, std::int64_t query, std::int64_t he
   }
 }
 
-// o of queries [query, query + Q) += weights * values for keys [begin, end), D vectors of the head from `column` on.
+// o of queries [query, query + Q) += weights * values for keys [begin, end), D vectors of the head
+// from `column` on.
 template <class V, int Q, int D>
 inline void add_values(AttentionTile* tile, std::int64_t query, std::int64_t column,
                        std::int64_t begin, std::int64_t end, std::int64_t head_dim) {
@@ -146,18 +156,33 @@ inline void add_values_of(AttentionTile* tile, std::int64_t query, std::int64_t 
   }
 }
 
-// Four queries at a time over the keys that all four see, then each over the rest of its own.
+// Q queries over the keys that all of them see, then each over the rest of its own.
+template <class V, int Q>
+inline void add_values_group(AttentionTile* tile, std::int64_t query, std::int64_t head_dim) {
+  const std::int64_t* visible = tile->visible + query;
+  std::int64_t common = visible[0];
+  for (int q = 1; q < Q; ++q) common = smaller(common, visible[q]);
+  add_values_of<V, Q>(tile, query, 0, common, head_dim);
+  for (int q = 0; q < Q; ++q) add_values_of<V, 1>(tile, query + q, common, visible[q], head_dim);
+}
+
 template <class V>
 inline void add_values_block(AttentionTile* tile, std::int64_t head_dim) {
   std::int64_t q = 0;
-  for (; q + 4 <= tile->n_queries; q += 4) {
-    const std::int64_t* visible = tile->visible + q;
-    const std::int64_t common =
-        smaller(smaller(visible[0], visible[1]), smaller(visible[2], visible[3]));
-    add_values_of<V, 4>(tile, q, 0, common, head_dim);
-    for (int i = 0; i < 4; ++i) add_values_of<V, 1>(tile, q + i, common, visible[i], head_dim);
+  for (; q + 4 <= tile->n_queries; q += 4) add_values_group<V, 4>(tile, q, head_dim);
+  switch (tile->n_queries - q) {
+    case 3:
+      add_values_group<V, 3>(tile, q, head_dim);
+      break;
+    case 2:
+      add_values_group<V, 2>(tile, q, head_dim);
+      break;
+    case 1:
+      add_values_group<V, 1>(tile, q, head_dim);
+      break;
+    default:
+      break;
   }
-  for (; q < tile->n_queries; ++q) add_values_of<V, 1>(tile, q, 0, tile->visible[q], head_dim);
 }
 
 // Sets `visible` for keys [first, first + n) of the segment; returns the most that any query sees.
@@ -174,8 +199,8 @@ inline std::int64_t mark_visible(AttentionTile* tile, const KvSegment& segment, 
 }
 
 template <class V, class Kv>
-inline void attend_segment(AttentionTile* tile, const AttentionArgs& args,
-                           const KvSegment& segment, std::int64_t kv_head) {
+inline void attend_segment(AttentionTile* tile, const AttentionArgs& args, const KvSegment& segment,
+                           std::int64_t kv_head) {
   const std::int64_t row_bytes = args.head_dim * Kv::kBytes;
   const std::int64_t v_offset = args.kv_heads * args.page_tokens * row_bytes;
   std::int64_t n = 0;
@@ -184,8 +209,8 @@ inline void attend_segment(AttentionTile* tile, const AttentionArgs& args,
     n = smaller(smaller(tile->block_keys, args.page_tokens - slot), segment.n_keys - first);
     const std::int64_t seen = mark_visible(tile, segment, first, n);
     if (seen == 0) continue;
-    const std::byte* keys = segment.pages[first / args.page_tokens] +
-                            (kv_head * args.page_tokens + slot) * row_bytes;
+    const std::byte* keys =
+        segment.pages[first / args.page_tokens] + (kv_head * args.page_tokens + slot) * row_bytes;
     load_keys<V, Kv>(tile, keys, seen, args.head_dim);
     score_block<V>(tile, seen);
     for (std::int64_t q = 0; q < tile->n_queries; ++q) weigh_block<V>(tile, q, args.head_dim);

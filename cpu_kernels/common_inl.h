@@ -1,5 +1,5 @@
-// What several op bodies share: the exponential, and the register tile of dot products along the lanes.
-// V is a vector layer (simd_*.h). For inclusion by isa_*.cpp alone.
+// What several op bodies share: the exponential, and the register tile of dot products along the
+// lanes. V is a vector layer (simd_*.h). For inclusion by isa_*.cpp alone.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,15 @@ constexpr std::int64_t round_up(std::int64_t value, std::int64_t step) {
   return (value + step - 1) / step * step;
 }
 
-// e^x within 2 ulp for x in [-87.3, 88]; beyond, the value at the nearer end (1e-38, 1.7e38), so nothing overflows.
-// NaN stays NaN. x = n ln2 + r with |r| <= ln2 / 2: e^x = 2^n p(r), ln2 in two parts (Cody and Waite), p the Taylor
-// polynomial to r^7 / 7! (the next term, (ln2 / 2)^8 / 8!, is 5e-9: a tenth of half an ulp).
+// e^x within 2 ulp for x in [-87.3, 88]; beyond, the value at the nearer end (1e-38, 1.7e38), so
+// nothing overflows. NaN stays NaN. x = n ln2 + r with |r| <= ln2 / 2: e^x = 2^n p(r), ln2 in two
+// parts (Cody and Waite), p the Taylor polynomial to r^7 / 7! (the next term, (ln2 / 2)^8 / 8!, is
+// 5e-9: a tenth of half an ulp).
 template <class V>
 inline typename V::F exp(typename V::F x) {
   using F = typename V::F;
-  x = V::max(V::set1(-87.3f), V::min(V::set1(88.0f), x));  // the second operand of min and max keeps NaN
+  x = V::max(V::set1(-87.3f),
+             V::min(V::set1(88.0f), x));  // the second operand of min and max keeps NaN
   const typename V::I n = V::to_i32(V::mul(x, V::set1(1.44269504f)));
   const F n_float = V::to_f32(n);
   F r = V::fma(n_float, V::set1(-0.693359375f), x);
@@ -35,9 +37,9 @@ inline typename V::F exp(typename V::F x) {
   return V::scale_by_power_of_two(p, n);
 }
 
-// sums[t * 4 + r] = dot(rows + r * row_stride, x + t * x_stride) over n, for 4 rows and T vectors x.
-// Rows are padded to whole vectors with finite values; x need not be. One sum per pair along the lanes, so the result of
-// a pair depends on n and V alone, whatever T is.
+// sums[t * 4 + r] = dot(rows + r * row_stride, x + t * x_stride) over n, for 4 rows and T vectors
+// x. Rows are padded to whole vectors with finite values; x need not be. One sum per pair along the
+// lanes, so the result of a pair depends on n and V alone, whatever T is.
 template <class V, int T>
 inline void dot_tile(const float* rows, std::int64_t row_stride, const float* x,
                      std::int64_t x_stride, std::int64_t n, float* sums) {

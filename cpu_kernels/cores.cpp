@@ -1,4 +1,5 @@
-// How many cores this process may use: the affinity mask, and the CPU quotas of its control groups (v2 and v1).
+// How many cores this process may use: the affinity mask, and the CPU quotas of its control groups
+// (v2 and v1).
 #include <sched.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Which instruction sets this CPU has and this operating system saves (cpuid, XCR0), and the choice among the tables.
+// Which instruction sets this CPU has and this operating system saves (cpuid, XCR0), and the choice
+// among the tables.
 #include <cpuid.h>
 #include <fmt/format.h>
 
@@ -66,10 +67,14 @@ std::string isa_names() {
 
 const char* isa_name(Isa isa) {
   switch (isa) {
-    case Isa::kScalar: return "scalar";
-    case Isa::kAvx2: return "avx2";
-    case Isa::kAvx512: return "avx512";
-    case Isa::kAvx512Vnni: return "avx512vnni";
+    case Isa::kScalar:
+      return "scalar";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+    case Isa::kAvx512Vnni:
+      return "avx512vnni";
   }
   return "unknown";
 }
@@ -104,11 +109,13 @@ Isa best_isa() {
 Isa choose_isa(std::string_view name) {
   if (name.empty()) return best_isa();
   const std::optional<Isa> isa = isa_by_name(name);
-  if (!isa) fail(ErrorCode::kUsage, "unknown instruction set '{}': known are {}", name, isa_names());
+  if (!isa)
+    fail(ErrorCode::kUsage, "unknown instruction set '{}': known are {}", name, isa_names());
   const std::string missing = missing_features(*isa);
   if (missing.empty()) return *isa;
-  fail(ErrorCode::kUnsupported, "instruction set {} needs {}, which this machine lacks; best here is {}",
-       name, missing, isa_name(best_isa()));
+  fail(ErrorCode::kUnsupported,
+       "instruction set {} needs {}, which this machine lacks; best here is {}", name, missing,
+       isa_name(best_isa()));
 }
 
 }  // namespace windlass

@@ -1,5 +1,5 @@
-// RMS norm, RoPE, SwiGLU, the q8 form of activations, KV append, row lookup: the ops that touch each value once.
-// For inclusion by isa_*.cpp alone.
+// RMS norm, RoPE, SwiGLU, the q8 form of activations, KV append, row lookup: the ops that touch
+// each value once. For inclusion by isa_*.cpp alone.
 #pragma once
 
 #include <cstdint>
@@ -101,7 +101,8 @@ inline void quantize_block(const float* x, std::int64_t n, std::int8_t* values, 
   for (int i = 0; i < 32; i += V::kLanes) {
     largest_bits = V::max_i(largest_bits, V::abs_bits(V::load_n(x + i, larger(n - i, 0))));
   }
-  const std::int32_t bits = V::max_lane_i(largest_bits);  // ordered as the values, NaN above infinity
+  const std::int32_t bits =
+      V::max_lane_i(largest_bits);  // ordered as the values, NaN above infinity
   float largest;
   __builtin_memcpy(&largest, &bits, sizeof largest);
   *scale = bits >= 0x7f800000 ? __builtin_nanf("") : largest / 127.0f;
@@ -196,7 +197,8 @@ void dequantize_rows(const DequantizeRowsArgs& args, WorkRange range) {
     const std::int64_t whole = args.width / V::kLanes * V::kLanes;
     dequantize<V, Format>(from, out, whole);
     if (whole == args.width) continue;
-    float last[V::kLanes];  // the vector would write past the row; only types of one weight a block get here
+    float last[V::kLanes];  // the vector would write past the row; only types of one weight a block
+                            // get here
     dequantize<V, Format>(from + whole * Format::kBlockBytes, last, args.width - whole);
     for (std::int64_t i = whole; i < args.width; ++i) out[i] = last[i - whole];
   }

@@ -1,5 +1,5 @@
-// How the weights of each tensor type lie in memory (GGUF block layouts), as traits that the op bodies take.
-// For inclusion by isa_*.cpp alone.
+// How the weights of each tensor type lie in memory (GGUF block layouts), as traits that the op
+// bodies take. For inclusion by isa_*.cpp alone.
 #pragma once
 
 #include <cstdint>
@@ -86,18 +86,11 @@ struct FormatQ8_0 {
   }
 };
 
-// One f16 in all lanes.
-template <class V>
-inline typename V::F broadcast_f16(const std::uint8_t* from) {
-  std::uint8_t first[V::kLanes * 2] = {from[0], from[1]};
-  return V::set1(V::first(V::load_f16(first)));
-}
-
 template <class V, class Format>
 inline void dequantize_nibbles(const std::uint8_t* from, float* out, std::int64_t n) {
   for (std::int64_t i = 0; i < n; i += 32, from += Format::kBlockBytes) {
-    const typename V::F d = broadcast_f16<V>(from);
-    const typename V::F m = broadcast_f16<V>(from + Format::kDataOffset - 2);
+    const typename V::F d = V::broadcast_f16(from);
+    const typename V::F m = V::broadcast_f16(from + Format::kDataOffset - 2);
     for (int j = 0; j < 16; j += V::kLanes) {
       const typename V::I bytes = V::load_u8(from + Format::kDataOffset + j);
       V::store(out + i + j, Format::template value<V>(V::low_nibble(bytes), d, m));
@@ -109,15 +102,15 @@ inline void dequantize_nibbles(const std::uint8_t* from, float* out, std::int64_
 template <class V>
 inline void dequantize_q8_0(const std::uint8_t* from, float* out, std::int64_t n) {
   for (std::int64_t i = 0; i < n; i += 32, from += FormatQ8_0::kBlockBytes) {
-    const typename V::F d = broadcast_f16<V>(from);
+    const typename V::F d = V::broadcast_f16(from);
     for (int j = 0; j < 32; j += V::kLanes) {
       V::store(out + i + j, V::mul(V::to_f32(V::load_i8(from + 2 + j)), d));
     }
   }
 }
 
-// n weights of one row to float, with the roundings of the reference (multiply, then add: never fused).
-// REQUIRES: whole blocks. Writes round_up(n, kLanes) floats, zeros beyond n.
+// n weights of one row to float, with the roundings of the reference (multiply, then add: never
+// fused). REQUIRES: whole blocks. Writes round_up(n, kLanes) floats, zeros beyond n.
 template <class V, class Format>
 inline void dequantize(const std::uint8_t* from, float* out, std::int64_t n) {
   if constexpr (Format::kBlockWeights == 1) {

@@ -4,7 +4,8 @@
 
 namespace windlass {
 
-// Constant-initialised: code of this file must not run at start-up, when nobody has asked whether the CPU can.
+// Constant-initialised: code of this file must not run at start-up, when nobody has asked whether
+// the CPU can.
 constinit const OpTable kAvx512Table = make_table<Avx512>("avx512");
 
 }  // namespace windlass

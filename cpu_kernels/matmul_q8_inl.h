@@ -1,12 +1,13 @@
-// Matmul of 4- and 8-bit weights with q8 activations: integer dot products a block at a time, scaled to float.
-// For inclusion by isa_*.cpp alone.
+// Matmul of 4- and 8-bit weights with q8 activations: integer dot products a block at a time,
+// scaled to float. For inclusion by isa_*.cpp alone.
 //
-// Lanes are weight rows: the bytes of kLanes rows are transposed by groups of four, so that one byte-dot instruction adds
-// four products to each row's sum and one multiply-add scales a block of every row. With one token the transposed bytes
-// are used from registers (gemv); with more they go to a panel in L1 that serves all tokens. A (row, token) pair sees the
-// same float operations in the same order either way: block by block, acc += (d * dot) * scale + offset * scale_sum,
-// where weight = d * q + offset and dot = sum of q * activation, exact in integers. So one token or many, and any split
-// of the rows, give bit-identical results.
+// Lanes are weight rows: the bytes of kLanes rows are transposed by groups of four, so that one
+// byte-dot instruction adds four products to each row's sum and one multiply-add scales a block of
+// every row. With one token the transposed bytes are used from registers (gemv); with more they go
+// to a panel in L1 that serves all tokens. A (row, token) pair sees the same float operations in
+// the same order either way: block by block, acc += (d * dot) * scale + offset * scale_sum, where
+// weight = d * q + offset and dot = sum of q * activation, exact in integers. So one token or many,
+// and any split of the rows, give bit-identical results.
 #pragma once
 
 #include <cstdint>
@@ -61,8 +62,7 @@ inline void load_block(const std::uint8_t* const* rows, std::int64_t offset, typ
 
 template <class V, class Format>
 inline typename V::F add_block(typename V::F sum, typename V::I dot, typename V::F d,
-                               typename V::F offset, typename V::F scale,
-                               typename V::F scale_sum) {
+                               typename V::F offset, typename V::F scale, typename V::F scale_sum) {
   sum = V::fma(V::mul(V::to_f32(dot), d), scale, sum);
   if constexpr (kHasOffset<V, Format>) sum = V::fma(offset, scale_sum, sum);
   return sum;
@@ -82,7 +82,8 @@ inline Q8Row q8_row(const MatMulArgs& args, std::int64_t token) {
           scales + q8_scales_bytes(args.n_in) / 4};
 }
 
-// Pointers to N rows from `first` on; those past `end` repeat the last, and their results are dropped.
+// Pointers to N rows from `first` on; those past `end` repeat the last, and their results are
+// dropped.
 template <int N>
 inline void row_pointers(const MatMulArgs& args, std::int64_t first, std::int64_t end,
                          const std::uint8_t** rows) {
@@ -90,8 +91,9 @@ inline void row_pointers(const MatMulArgs& args, std::int64_t first, std::int64_
   for (int r = 0; r < N; ++r) rows[r] = base + smaller(first + r, end - 1) * args.row_bytes;
 }
 
-// Asks for what each of N rows reads `kPrefetchBytes` later; near a row's end that is the start of the row that this lane
-// reads next, N rows on. 16 rows * 256 bytes = 4 KiB ahead covers 100 ns of DRAM latency at 40 GB/s.
+// Asks for what each of N rows reads `kPrefetchBytes` later; near a row's end that is the start of
+// the row that this lane reads next, N rows on. 16 rows * 256 bytes = 4 KiB ahead covers 100 ns of
+// DRAM latency at 40 GB/s.
 inline constexpr std::int64_t kPrefetchBytes = 256;
 template <int N>
 inline void prefetch_rows(const std::uint8_t* const* rows, std::int64_t offset,
@@ -102,8 +104,8 @@ inline void prefetch_rows(const std::uint8_t* const* rows, std::int64_t offset,
 }
 
 template <class V, class Format>
-inline typename V::F gemv_rows(const std::uint8_t* const* rows, const Q8Row& x,
-                               std::int64_t blocks, std::int64_t row_bytes, typename V::F sum) {
+inline typename V::F gemv_rows(const std::uint8_t* const* rows, const Q8Row& x, std::int64_t blocks,
+                               std::int64_t row_bytes, typename V::F sum) {
   using Dot = BlockDot<V, Format>;
   constexpr std::int64_t kBlocksPerLine = 64 / Format::kBlockBytes;
   for (std::int64_t b = 0; b < blocks; ++b) {
@@ -137,8 +139,8 @@ void gemv_q8(const MatMulArgs& args, WorkRange range) {
   }
 }
 
-// 16 blocks (512 columns) of kRowVectors * kLanes rows: 16 KiB of bytes and 4 KiB of scales with 16 lanes, which stay in
-// a 32 KiB L1 beside the 3 KiB of the tokens at hand.
+// 16 blocks (512 columns) of kRowVectors * kLanes rows: 16 KiB of bytes and 4 KiB of scales with 16
+// lanes, which stay in a 32 KiB L1 beside the 3 KiB of the tokens at hand.
 inline constexpr std::int64_t kPanelBlocks = 16;
 
 template <class V>
@@ -198,7 +200,8 @@ void panel_tokens(const MatMulArgs& args, const Panel<V>& panel, const PanelSpan
     }
     for (int j = 0; j < 8; ++j) {
       typename V::B weights[kVectors];
-      for (int v = 0; v < kVectors; ++v) weights[v] = V::load_b(panel.bytes[b][j] + v * V::kLanes * 4);
+      for (int v = 0; v < kVectors; ++v)
+        weights[v] = V::load_b(panel.bytes[b][j] + v * V::kLanes * 4);
       for (int t = 0; t < T; ++t) {
         const typename V::B four = V::broadcast4(x[t].values + block * 32 + 4 * j);
         for (int v = 0; v < kVectors; ++v) dot[t][v] = Dot::dot(dot[t][v], weights[v], four);
@@ -208,8 +211,9 @@ void panel_tokens(const MatMulArgs& args, const Panel<V>& panel, const PanelSpan
       const typename V::F d = V::load(panel.d[b] + v * V::kLanes);
       const typename V::F offset = V::load(panel.offset[b] + v * V::kLanes);
       for (int t = 0; t < T; ++t) {
-        sum[t][v] = add_block<V, Format>(sum[t][v], Dot::finish(dot[t][v]), d, offset,
-                                         V::set1(x[t].scales[block]), V::set1(x[t].scale_sums[block]));
+        sum[t][v] =
+            add_block<V, Format>(sum[t][v], Dot::finish(dot[t][v]), d, offset,
+                                 V::set1(x[t].scales[block]), V::set1(x[t].scale_sums[block]));
       }
     }
   }

@@ -17,14 +17,14 @@ namespace windlass {
 enum class Isa : std::uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni };
 inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
 
-const char* isa_name(Isa isa);                    // "avx512vnni"
+const char* isa_name(Isa isa);  // "avx512vnni"
 std::optional<Isa> isa_by_name(std::string_view name);
-bool isa_present(Isa isa);                        // CPU and OS (XCR0) both
+bool isa_present(Isa isa);  // CPU and OS (XCR0) both
 Isa best_isa();
 // What `isa` needs and this machine lacks, such as "avx512_vnni"; empty if present.
 std::string missing_features(Isa isa);
-// Name "" picks the best. Error(kUsage) for an unknown name (lists the known), Error(kUnsupported) for one that this
-// machine lacks (names the missing CPU feature and the best present).
+// Name "" picks the best. Error(kUsage) for an unknown name (lists the known), Error(kUnsupported)
+// for one that this machine lacks (names the missing CPU feature and the best present).
 Isa choose_isa(std::string_view name);
 
 // REQUIRES: isa_present(isa).
@@ -33,11 +33,12 @@ const OpTable& cpu_op_table(Isa isa);
 // Cores this process may use: affinity mask and cgroup CPU quota, at least 1.
 int usable_cores();
 
-// A team of threads that runs one op at a time: the caller and n_threads - 1 helpers from a oneTBB arena claim chunks of
-// the op's items. Helpers spin briefly between ops, then sleep, so a step that waits for the disk burns no core.
-// An op ends when its last chunk ends; the team never waits for a helper that has not started, so it cannot deadlock
-// where oneTBB gives fewer threads. Results do not depend on the number of threads.
-// Owner-thread: run() from one thread at a time. Cost of an empty op: under 2 us on two cores.
+// A team of threads that runs one op at a time: the caller and n_threads - 1 helpers from a oneTBB
+// arena claim chunks of the op's items. Helpers spin briefly between ops, then sleep, so a step
+// that waits for the disk burns no core. An op ends when its last chunk ends; the team never waits
+// for a helper that has not started, so it cannot deadlock where oneTBB gives fewer threads.
+// Results do not depend on the number of threads. Owner-thread: run() from one thread at a time.
+// Cost of an empty op: under 2 us on two cores.
 class Team {
  public:
   explicit Team(int n_threads);
@@ -46,9 +47,11 @@ class Team {
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
 
-  // Runs function(args, [begin, end)) over all of [0, items) in chunks of `grain` items (the last may be shorter).
+  // Runs function(args, [begin, end)) over all of [0, items) in chunks of `grain` items (the last
+  // may be shorter).
   template <typename Args>
-  void run(void (*function)(const Args&, WorkRange), const Args& args, std::int64_t items, std::int64_t grain) {
+  void run(void (*function)(const Args&, WorkRange), const Args& args, std::int64_t items,
+           std::int64_t grain) {
     run_erased({&invoke<Args>, reinterpret_cast<void (*)()>(function), &args}, items, grain);
   }
 
@@ -60,7 +63,8 @@ class Team {
   };
   template <typename Args>
   static void invoke(void (*function)(), const void* args, WorkRange range) {
-    reinterpret_cast<void (*)(const Args&, WorkRange)>(function)(*static_cast<const Args*>(args), range);
+    reinterpret_cast<void (*)(const Args&, WorkRange)>(function)(*static_cast<const Args*>(args),
+                                                                 range);
   }
   void run_erased(const Job& job, std::int64_t items, std::int64_t grain);
 
@@ -69,8 +73,9 @@ class Team {
   std::shared_ptr<State> state_;  // shared with helpers that oneTBB has yet to start
 };
 
-// How an op is cut into chunks: op_items says how many items it has (the unit is stated at its struct), op_grain how many
-// of them make a chunk for a team of n_threads. The cut never changes a result.
+// How an op is cut into chunks: op_items says how many items it has (the unit is stated at its
+// struct), op_grain how many of them make a chunk for a team of n_threads. The cut never changes a
+// result.
 inline std::int64_t op_items(const RmsNormArgs& args) { return args.rows; }
 inline std::int64_t op_items(const QuantizeRowsArgs& args) { return args.rows; }
 inline std::int64_t op_items(const MatMulArgs& args) { return args.n_out; }
@@ -82,11 +87,13 @@ inline std::int64_t op_items(const AttentionArgs& args) { return args.tokens * a
 
 namespace internal {
 
-// Items of a chunk: about `total / (4 * threads)` of the work, but no less than `least_work`, in whole `step`s.
-// A chunk is claimed in 0.1 us and an op published in 1, so a chunk of a few us is the least that pays.
-inline std::int64_t grain_of(std::int64_t items, std::int64_t work_per_item, std::int64_t least_work,
-                             std::int64_t step, int n_threads) {
-  const std::int64_t least = (least_work + work_per_item - 1) / std::max<std::int64_t>(work_per_item, 1);
+// Items of a chunk: about `total / (4 * threads)` of the work, but no less than `least_work`, in
+// whole `step`s. A chunk is claimed in 0.1 us and an op published in 1, so a chunk of a few us is
+// the least that pays.
+inline std::int64_t grain_of(std::int64_t items, std::int64_t work_per_item,
+                             std::int64_t least_work, std::int64_t step, int n_threads) {
+  const std::int64_t least =
+      (least_work + work_per_item - 1) / std::max<std::int64_t>(work_per_item, 1);
   const std::int64_t fair = items / (4 * std::int64_t{n_threads});
   const std::int64_t grain = std::max<std::int64_t>({least, fair, 1});
   return (grain + step - 1) / step * step;
@@ -103,7 +110,8 @@ inline std::int64_t op_grain(const QuantizeRowsArgs& args, int n_threads) {
   return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
 }
 inline std::int64_t op_grain(const RopeArgs& args, int n_threads) {
-  return internal::grain_of(args.tokens, args.heads * args.dims, internal::kLeastFloats, 1, n_threads);
+  return internal::grain_of(args.tokens, args.heads * args.dims, internal::kLeastFloats, 1,
+                            n_threads);
 }
 inline std::int64_t op_grain(const SwiGluArgs& args, int n_threads) {
   return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
@@ -112,27 +120,31 @@ inline std::int64_t op_grain(const DequantizeRowsArgs& args, int n_threads) {
   return internal::grain_of(args.n_rows, args.width, internal::kLeastFloats, 1, n_threads);
 }
 inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
-  return internal::grain_of(args.tokens, 2 * args.kv_heads * args.head_dim, internal::kLeastFloats, 1,
-                            n_threads);
+  return internal::grain_of(args.tokens, 2 * args.kv_heads * args.head_dim, internal::kLeastFloats,
+                            1, n_threads);
 }
-// At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many tokens share them; at
-// most 256 KiB, so that the last chunks of a long op end together; whole panels of 32 rows (matmul_q8_inl.h).
+// At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many
+// tokens share them; at most 256 KiB, so that the last chunks of a long op end together; whole
+// panels of 32 rows (matmul_q8_inl.h).
 inline std::int64_t op_grain(const MatMulArgs& args, int n_threads) {
   constexpr std::int64_t kLeastBytes = 32 << 10, kMostBytes = 256 << 10, kPanelRows = 32;
   const std::int64_t work = args.row_bytes * args.n_tokens;
-  const std::int64_t most = std::max(kPanelRows, kMostBytes / std::max<std::int64_t>(args.row_bytes, 1) /
-                                                     kPanelRows * kPanelRows);
+  const std::int64_t most = std::max(
+      kPanelRows, kMostBytes / std::max<std::int64_t>(args.row_bytes, 1) / kPanelRows * kPanelRows);
   return std::min(most, internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads));
 }
-// Items of one kv head at one token; in a prefill, chunks of up to 10 tokens share each block of keys that they widen.
+// Items of one kv head at one token; in a prefill, chunks of up to 10 tokens share each block of
+// keys that they widen.
 inline std::int64_t op_grain(const AttentionArgs& args, int n_threads) {
   constexpr std::int64_t kLeastMultiplies = 32768, kTokens = 10;
   std::int64_t keys = 1;
   for (std::int64_t s = 0; s < args.n_segments; ++s) keys += args.segments[s].n_keys;
   const std::int64_t work = 2 * keys * args.head_dim * (args.heads / args.kv_heads);
   if (args.tokens == 1) return std::max<std::int64_t>(1, kLeastMultiplies / work);
-  const std::int64_t grain = internal::grain_of(args.tokens, work * args.kv_heads, kLeastMultiplies, 1, n_threads);
-  return std::max((kLeastMultiplies / work / args.kv_heads + 1), std::min(grain, kTokens)) * args.kv_heads;
+  const std::int64_t grain =
+      internal::grain_of(args.tokens, work * args.kv_heads, kLeastMultiplies, 1, n_threads);
+  return std::max((kLeastMultiplies / work / args.kv_heads + 1), std::min(grain, kTokens)) *
+         args.kv_heads;
 }
 
 // Runs an op of the table over all its items.

@@ -1,7 +1,8 @@
-// The team of threads that runs one op at a time. `gate` holds everything that a helper must know to join an op without a
-// lock: the op's number, whether it is open, and how many helpers are inside. A helper adds itself first and looks
-// afterwards; the caller closes the gate first and then waits for those inside, so no helper ever reads a job that the
-// caller is replacing, and a helper that comes late sees a closed gate.
+// The team of threads that runs one op at a time. `gate` holds everything that a helper must know
+// to join an op without a lock: the op's number, whether it is open, and how many helpers are
+// inside. A helper adds itself first and looks afterwards; the caller closes the gate first and
+// then waits for those inside, so no helper ever reads a job that the caller is replacing, and a
+// helper that comes late sees a closed gate.
 #include <immintrin.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
@@ -23,8 +24,8 @@ constexpr std::uint64_t kOpen = std::uint64_t{1} << 15;
 constexpr std::uint64_t kOpUnit = std::uint64_t{1} << 16;
 constexpr std::uint64_t kHelperMask = kOpen - 1;
 
-// A decode step has a few microseconds of single-thread work between ops at most: a helper that waited ten times that
-// is waiting for something slow, and leaves its core.
+// A decode step has a few microseconds of single-thread work between ops at most: a helper that
+// waited ten times that is waiting for something slow, and leaves its core.
 constexpr auto kSpin = std::chrono::microseconds(60);
 constexpr int kPausesPerLook = 32;  // pauses between looks at the clock, about a microsecond
 
@@ -47,8 +48,8 @@ struct Team::State {
     }
   }
 
-  // Else oneTBB starts no more threads than there are cores, and warns. The least of all limits in force counts, so this
-  // one goes with its team, not with the helpers that outlive it.
+  // Else oneTBB starts no more threads than there are cores, and warns. The least of all limits in
+  // force counts, so this one goes with its team, not with the helpers that outlive it.
   std::optional<tbb::global_control> limit;
   tbb::task_arena arena;
   // Written by the caller while the gate is closed and nobody is inside.
@@ -104,7 +105,8 @@ void Team::State::help() {
 
 Team::Team(int n_threads) : n_threads_(n_threads), state_(std::make_shared<State>(n_threads)) {
   WINDLASS_CHECK(n_threads >= 1 && n_threads < static_cast<int>(kHelperMask), n_threads);
-  // A helper that oneTBB starts after the team has ended finds `stop` set in the state that it keeps alive.
+  // A helper that oneTBB starts after the team has ended finds `stop` set in the state that it
+  // keeps alive.
   for (int i = 1; i < n_threads; ++i) {
     state_->arena.enqueue([state = state_] { state->help(); });
   }

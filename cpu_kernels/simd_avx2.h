@@ -30,6 +30,9 @@ struct Avx2 {
     return _mm256_castsi256_ps(_mm256_loadu_si256(static_cast<const __m256i*>(from)));
   }
   static F load_f16(const void* from) { return _mm256_cvtph_ps(load16(from)); }
+  static F broadcast_f16(const void* from) {
+    return _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(load_u16(from))));
+  }
   static F load_bf16(const void* from) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16(from)), 16));
   }
@@ -128,9 +131,7 @@ struct Avx2 {
   static B load_b(const void* from) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(from));
   }
-  static void store_b(void* to, B value) {
-    _mm256_storeu_si256(static_cast<__m256i*>(to), value);
-  }
+  static void store_b(void* to, B value) { _mm256_storeu_si256(static_cast<__m256i*>(to), value); }
   static B broadcast4(const std::int8_t* from) {
     std::int32_t four;
     __builtin_memcpy(&four, from, sizeof four);
@@ -149,8 +150,8 @@ struct Avx2 {
   static constexpr int kZeroPoint8 = 0;
   static B prepare8(B value) { return value; }
   static I dot8(I sum, B weights, B activations) {
-    const B pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights),
-                                         _mm256_sign_epi8(activations, weights));
+    const B pairs =
+        _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(activations, weights));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
 
@@ -165,7 +166,7 @@ struct Avx2 {
   static B load_two(const std::uint8_t* low, const std::uint8_t* high) {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(load16(low)), load16(high), 1);
   }
-  static int load_u16(const std::uint8_t* from) {
+  static int load_u16(const void* from) {
     std::uint16_t bits;
     __builtin_memcpy(&bits, from, sizeof bits);
     return bits;

@@ -21,13 +21,18 @@ struct Avx512 {
   static F zero() { return _mm512_setzero_ps(); }
   static F set1(float value) { return _mm512_set1_ps(value); }
   static F load(const float* from) { return _mm512_loadu_ps(from); }
-  static F load_n(const float* from, std::int64_t n) { return _mm512_maskz_loadu_ps(mask(n), from); }
+  static F load_n(const float* from, std::int64_t n) {
+    return _mm512_maskz_loadu_ps(mask(n), from);
+  }
   static void store(float* to, F value) { _mm512_storeu_ps(to, value); }
   static void store_n(float* to, F value, std::int64_t n) {
     _mm512_mask_storeu_ps(to, mask(n), value);
   }
   static F load_raw(const void* from) { return _mm512_castsi512_ps(_mm512_loadu_si512(from)); }
   static F load_f16(const void* from) { return _mm512_cvtph_ps(load32(from)); }
+  static F broadcast_f16(const void* from) {
+    return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(load_u16(from))));
+  }
   static F load_bf16(const void* from) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load32(from)), 16));
   }
@@ -56,8 +61,7 @@ struct Avx512 {
     const F ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
     const F cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
     const F all = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
-    const __m256 two =
-        _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    const __m256 two = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
     _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1)));
   }
 
@@ -100,9 +104,8 @@ struct Avx512 {
     out[3] = _mm512_unpackhi_epi64(t2, t3);
   }
   static F load_scales(const std::uint8_t* const* rows, std::int64_t offset) {
-    return _mm512_cvtph_ps(
-        _mm256_inserti128_si256(_mm256_castsi128_si256(load_halves(rows, offset)),
-                                load_halves(rows + 8, offset), 1));
+    return _mm512_cvtph_ps(_mm256_inserti128_si256(
+        _mm256_castsi128_si256(load_halves(rows, offset)), load_halves(rows + 8, offset), 1));
   }
   static B load_b(const void* from) { return _mm512_loadu_si512(from); }
   static void store_b(void* to, B value) { _mm512_storeu_si512(to, value); }
@@ -157,7 +160,7 @@ struct Avx512 {
     halves = _mm_insert_epi16(halves, load_u16(rows[6] + offset), 6);
     return _mm_insert_epi16(halves, load_u16(rows[7] + offset), 7);
   }
-  static int load_u16(const std::uint8_t* from) {
+  static int load_u16(const void* from) {
     std::uint16_t bits;
     __builtin_memcpy(&bits, from, sizeof bits);
     return bits;

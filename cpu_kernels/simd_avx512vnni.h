@@ -1,4 +1,5 @@
-// The vector layer of AVX-512 with VNNI: simd_avx512.h with byte products that sum into 32 bits in one instruction.
+// The vector layer of AVX-512 with VNNI: simd_avx512.h with byte products that sum into 32 bits in
+// one instruction.
 #pragma once
 
 #include "cpu_kernels/simd_avx512.h"
@@ -12,7 +13,8 @@ struct Avx512Vnni : Avx512 {
   }
   static I finish4(Acc4 sum) { return sum; }
 
-  // vpdpbusd takes unsigned weights: w + 128. The block's sum of activations takes the 128 out again.
+  // vpdpbusd takes unsigned weights: w + 128. The block's sum of activations takes the 128 out
+  // again.
   static constexpr int kZeroPoint8 = 128;
   static B prepare8(B value) { return _mm512_xor_si512(value, _mm512_set1_epi8(-128)); }
   static I dot8(I sum, B weights, B activations) {

@@ -1,5 +1,6 @@
-// The vector layer of one lane: the plain C++ that every machine runs, and the documentation of what the other layers do.
-// Everything sits in an unnamed namespace: a shared inline function could be linked in from a file with wider instructions.
+// The vector layer of one lane: the plain C++ that every machine runs, and the documentation of
+// what the other layers do. Everything sits in an unnamed namespace: a shared inline function could
+// be linked in from a file with wider instructions.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@ namespace {
 
 struct Scalar {
   static constexpr int kLanes = 1;
-  // Shape of the register tile of the q8 matmul: kRowVectors * kLanes weight rows by kTileTokens tokens.
+  // Shape of the register tile of the q8 matmul: kRowVectors * kLanes weight rows by kTileTokens
+  // tokens.
   static constexpr int kRowVectors = 1;
   static constexpr int kTileTokens = 4;
   using F = float;
@@ -35,6 +37,7 @@ struct Scalar {
     return value;
   }
   static F load_f16(const void* from) { return f32_from_f16(load_u16(from)); }
+  static F broadcast_f16(const void* from) { return load_f16(from); }  // one f16, in all lanes
   static F load_bf16(const void* from) { return f32_from_bf16(load_u16(from)); }
   static void store_f16(void* to, F value) {
     const std::uint16_t bits = f16_from_f32(value);

@@ -1,5 +1,6 @@
-// How fast the CPU ops run, beside a plain read of memory and a burst of integer dot products at the same moment: the
-// machines at hand drift twofold, so only ratios of rows of one run mean anything. Run interleaved:
+// How fast the CPU ops run, beside a plain read of memory and a burst of integer dot products at
+// the same moment: the machines at hand drift twofold, so only ratios of rows of one run mean
+// anything. Run interleaved:
 //   cpu_kernels_bench --benchmark_enable_random_interleaving=true --benchmark_repetitions=5
 //     --benchmark_report_aggregates_only=true
 // WINDLASS_ISA picks the table, WINDLASS_BENCH_THREADS the team (default: all usable cores).
@@ -16,7 +17,8 @@
 namespace windlass {
 namespace {
 
-// More than the caches of the machines at hand keep for one guest: the weights of a step come from DRAM.
+// More than the caches of the machines at hand keep for one guest: the weights of a step come from
+// DRAM.
 constexpr std::int64_t kStreamBytes = std::int64_t{512} << 20;
 
 const OpTable& table() {
@@ -36,7 +38,8 @@ std::vector<std::byte>& stream() {
     std::vector<std::byte> random(static_cast<std::size_t>(kStreamBytes));
     std::mt19937_64 engine(1);
     for (std::size_t i = 0; i < random.size(); i += 8) {
-      // Exponent bits that make any bytes a sane float, half or bfloat: denormals would change the time.
+      // Exponent bits that make any bytes a sane float, half or bfloat: denormals would change the
+      // time.
       const std::uint64_t word = (engine() & 0x8f8f8f8f8f8f8f8fu) | 0x3030303030303030u;
       __builtin_memcpy(random.data() + i, &word, 8);
     }
@@ -60,7 +63,8 @@ struct SumArgs {
 
 // Items of 4 KiB, read by words that the compiler makes vectors of.
 void sum_pages(const SumArgs& args, WorkRange range) {
-  const std::uint64_t* words = reinterpret_cast<const std::uint64_t*>(args.bytes + range.begin * 4096);
+  const std::uint64_t* words =
+      reinterpret_cast<const std::uint64_t*>(args.bytes + range.begin * 4096);
   std::uint64_t sum[8] = {};
   for (std::int64_t i = 0; i < (range.end - range.begin) * 512; i += 8) {
     for (int k = 0; k < 8; ++k) sum[k] += words[i + k];
@@ -96,10 +100,12 @@ void fma_peak_256(benchmark::State& state) {
   float sink = 0;
   constexpr std::int64_t kItems = 2000;
   for (auto _ : state) team().run(&fma_burst, BurstArgs{&sink}, kItems, 100);
-  state.counters["flop/s"] = benchmark::Counter(kItems * 1000.0 * 10 * 8 * 2, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["flop/s"] = benchmark::Counter(kItems * 1000.0 * 10 * 8 * 2,
+                                                benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// `rows` of n_in weights; `bytes` > 0 walks through that much memory, one matrix after the other, else stays on one.
+// `rows` of n_in weights; `bytes` > 0 walks through that much memory, one matrix after the other,
+// else stays on one.
 void matmul(benchmark::State& state, DType type, bool q8, std::int64_t n_out, std::int64_t n_in,
             std::int64_t n_tokens, bool from_dram) {
   const std::vector<float> x = activations(n_tokens * n_in);
@@ -110,8 +116,14 @@ void matmul(benchmark::State& state, DType type, bool q8, std::int64_t n_out, st
   const auto function = (q8 ? table().matmul_q8 : table().matmul_f32)[static_cast<int>(type)];
   std::int64_t offset = 0;
   for (auto _ : state) {
-    const MatMulArgs args = {stream().data() + offset, row, n_out, n_in,
-                             q8 ? static_cast<const void*>(rows.data()) : x.data(), n_tokens, out.data(), n_out,
+    const MatMulArgs args = {stream().data() + offset,
+                             row,
+                             n_out,
+                             n_in,
+                             q8 ? static_cast<const void*>(rows.data()) : x.data(),
+                             n_tokens,
+                             out.data(),
+                             n_out,
                              false};
     run_op(team(), function, args);
     if (from_dram) offset = offset + 2 * matrix > kStreamBytes ? 0 : offset + matrix;
@@ -131,14 +143,17 @@ void attention(benchmark::State& state, KvType type, std::int64_t tokens, std::i
   for (std::int64_t p = 0; p < n_pages; ++p) pages.push_back(storage.data() + p * page_bytes);
   const std::vector<float> kv = activations(n_keys * kKvHeads * kHeadDim);
   table().kv_append[static_cast<int>(type)](
-      {kv.data(), kv.data(), pages.data(), 0, n_keys, kKvHeads, kHeadDim, kPageTokens}, {0, n_keys});
+      {kv.data(), kv.data(), pages.data(), 0, n_keys, kKvHeads, kHeadDim, kPageTokens},
+      {0, n_keys});
   const std::vector<float> q = activations(tokens * kHeads * kHeadDim);
   std::vector<float> out(q.size());
   std::vector<std::int32_t> positions;
-  for (std::int64_t t = 0; t < tokens; ++t) positions.push_back(static_cast<std::int32_t>(n_keys - tokens + t));
+  for (std::int64_t t = 0; t < tokens; ++t)
+    positions.push_back(static_cast<std::int32_t>(n_keys - tokens + t));
   const KvSegment segment = {pages.data(), n_keys, 0, true};
-  const AttentionArgs args = {q.data(), out.data(), &segment, 1, positions.data(), tokens,
-                              kHeads, kKvHeads, kHeadDim, kPageTokens, 0.125f};
+  const AttentionArgs args = {q.data(),         out.data(),  &segment, 1,
+                              positions.data(), tokens,      kHeads,   kKvHeads,
+                              kHeadDim,         kPageTokens, 0.125f};
   for (auto _ : state) run_op(team(), table().attention[static_cast<int>(type)], args);
 }
 
@@ -147,7 +162,8 @@ void elementwise(benchmark::State& state, std::int64_t rows) {
   std::vector<float> x = activations(rows * kWidth), y = activations(rows * kWidth), out(x.size());
   std::vector<std::byte> q8(static_cast<std::size_t>(rows * q8_row_bytes(kWidth)));
   for (auto _ : state) {
-    run_op(team(), table().rms_norm, RmsNormArgs{x.data(), y.data(), out.data(), rows, kWidth, 1e-5f});
+    run_op(team(), table().rms_norm,
+           RmsNormArgs{x.data(), y.data(), out.data(), rows, kWidth, 1e-5f});
     run_op(team(), table().quantize_rows, QuantizeRowsArgs{out.data(), q8.data(), rows, kWidth});
     run_op(team(), table().swiglu, SwiGluArgs{x.data(), y.data(), out.data(), rows, kWidth});
   }
@@ -161,8 +177,8 @@ void empty_op(benchmark::State& state) {
 }
 
 void register_matmuls() {
-  const auto add = [](const std::string& name, DType type, bool q8, std::int64_t n_out, std::int64_t n_in,
-                      std::int64_t n_tokens, bool from_dram) {
+  const auto add = [](const std::string& name, DType type, bool q8, std::int64_t n_out,
+                      std::int64_t n_in, std::int64_t n_tokens, bool from_dram) {
     benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
       matmul(state, type, q8, n_out, n_in, n_tokens, from_dram);
     })->UseRealTime();
@@ -174,7 +190,8 @@ void register_matmuls() {
     add("gemv/dram/" + name + "/1536x576", type, true, 1536, 576, 1, true);
     add("gemv/cached/" + name + "/1536x576", type, true, 1536, 576, 1, false);
     for (const std::int64_t n_tokens : {2, 4, 8, 16, 32, 128, 512}) {
-      add("gemm/" + name + "/2048x3072x" + std::to_string(n_tokens), type, true, 2048, 3072, n_tokens, true);
+      add("gemm/" + name + "/2048x3072x" + std::to_string(n_tokens), type, true, 2048, 3072,
+          n_tokens, true);
     }
     add("gemm/" + name + "/1536x576x512", type, true, 1536, 576, 512, false);
     add("exact/" + name + "/2048x3072x1", type, false, 2048, 3072, 1, true);
@@ -192,8 +209,9 @@ void register_others() {
   benchmark::RegisterBenchmark("fma_peak_256", fma_peak_256)->UseRealTime();
   benchmark::RegisterBenchmark("empty_op", empty_op)->UseRealTime();
   for (const std::int64_t n_keys : {64, 512, 4096}) {
-    benchmark::RegisterBenchmark(("attention/f16/decode/" + std::to_string(n_keys)).c_str(),
-                                 [=](benchmark::State& state) { attention(state, KvType::kF16, 1, n_keys); })
+    benchmark::RegisterBenchmark(
+        ("attention/f16/decode/" + std::to_string(n_keys)).c_str(),
+        [=](benchmark::State& state) { attention(state, KvType::kF16, 1, n_keys); })
         ->UseRealTime();
   }
   for (const KvType type : {KvType::kF16, KvType::kF32}) {

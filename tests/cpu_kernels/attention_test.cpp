@@ -18,12 +18,15 @@ class Problem {
     q_ = random.gauss_vector(c.tokens * heads() * c.head_dim);
     const std::int64_t n_pages = (c.n_keys + c.page_tokens - 1) / c.page_tokens + 1;
     const std::int64_t elements = 2 * c.kv_heads * c.page_tokens * c.head_dim;
-    storage_.assign(at(n_pages), std::vector<std::byte>(at(elements * (c.f16 ? 2 : 4)), std::byte{0xff}));  // NaN
+    storage_.assign(at(n_pages), std::vector<std::byte>(at(elements * (c.f16 ? 2 : 4)),
+                                                        std::byte{0xff}));  // NaN
     for (auto& page : storage_) pages_.push_back(page.data());
     const std::vector<float> k = random.gauss_vector(c.n_keys * c.kv_heads * c.head_dim);
     const std::vector<float> v = random.gauss_vector(c.n_keys * c.kv_heads * c.head_dim);
-    cpu_op_table(Isa::kScalar).kv_append[c.f16 ? 0 : 1](
-        {k.data(), v.data(), pages_.data(), 0, c.n_keys, c.kv_heads, c.head_dim, c.page_tokens}, {0, c.n_keys});
+    cpu_op_table(Isa::kScalar)
+        .kv_append[c.f16 ? 0 : 1](
+            {k.data(), v.data(), pages_.data(), 0, c.n_keys, c.kv_heads, c.head_dim, c.page_tokens},
+            {0, c.n_keys});
     for (std::int64_t t = 0; t < c.tokens; ++t) {
       positions_.push_back(static_cast<std::int32_t>(c.n_keys - c.tokens + t));
     }
@@ -32,8 +35,16 @@ class Problem {
   std::int64_t heads() const { return c_.kv_heads * c_.group; }
   AttentionArgs args(std::vector<float>* out) const {
     out->assign(q_.size(), -7.0f);
-    return {q_.data(), out->data(), segments.data(), static_cast<std::int64_t>(segments.size()),
-            positions_.data(), c_.tokens, heads(), c_.kv_heads, c_.head_dim, c_.page_tokens,
+    return {q_.data(),
+            out->data(),
+            segments.data(),
+            static_cast<std::int64_t>(segments.size()),
+            positions_.data(),
+            c_.tokens,
+            heads(),
+            c_.kv_heads,
+            c_.head_dim,
+            c_.page_tokens,
             1.0f / std::sqrt(static_cast<float>(c_.head_dim))};
   }
   // Cuts the first segment after `n_keys`, a multiple of the page.
@@ -58,7 +69,8 @@ std::vector<Case> cases() {
       for (const bool f16 : {false, true}) {
         for (const std::int64_t n_keys : {1, 15, 16, 33, 150}) {
           for (const std::int64_t tokens : {1, 2, 7}) {
-            if (tokens <= n_keys) all.push_back({tokens, 2, group, head_dim, 16, n_keys, f16, true});
+            if (tokens <= n_keys)
+              all.push_back({tokens, 2, group, head_dim, 16, n_keys, f16, true});
           }
           all.push_back({1, 1, group, head_dim, 128, n_keys, f16, false});
         }
@@ -81,8 +93,9 @@ void check(const std::vector<float>& out, const std::vector<double>& expected) {
 }
 
 std::string label(Isa isa, const Case& c) {
-  return std::string(isa_name(isa)) + " tokens " + std::to_string(c.tokens) + " group " + std::to_string(c.group) +
-         " head_dim " + std::to_string(c.head_dim) + " keys " + std::to_string(c.n_keys) + (c.f16 ? " f16" : " f32");
+  return std::string(isa_name(isa)) + " tokens " + std::to_string(c.tokens) + " group " +
+         std::to_string(c.group) + " head_dim " + std::to_string(c.head_dim) + " keys " +
+         std::to_string(c.n_keys) + (c.f16 ? " f16" : " f32");
 }
 
 }  // namespace
@@ -103,7 +116,8 @@ TEST_CASE("attention over pages equals softmax attention, and never reads an unw
 
 TEST_CASE("any split of the attention items gives the same bits") {
   for (const Isa isa : present_isas()) {
-    for (const Case& c : {Case{23, 3, 3, 64, 16, 90, true, true}, Case{23, 2, 1, 80, 32, 40, false, true}}) {
+    for (const Case& c :
+         {Case{23, 3, 3, 64, 16, 90, true, true}, Case{23, 2, 1, 80, 32, 40, false, true}}) {
       const Problem problem(c, 4);
       std::vector<float> whole, split;
       attention_of(isa, c)(problem.args(&whole), {0, c.tokens * c.kv_heads});
@@ -178,7 +192,8 @@ TEST_CASE("scores far apart and all very negative neither overflow nor vanish") 
       const std::vector<double> expected = reference_attention(args, c.f16);
       attention_of(isa, c)(args, {0, c.kv_heads});
       for (std::size_t i = 0; i < out.size(); ++i) {
-        // Scores of some thousands carry an error of 1e-4, which is also that of their exponentials.
+        // Scores of some thousands carry an error of 1e-4, which is also that of their
+        // exponentials.
         REQUIRE(std::abs(out[i] - expected[i]) <= 2e-3 * (1 + std::abs(expected[i])));
       }
     }

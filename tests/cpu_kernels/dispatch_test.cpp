@@ -53,7 +53,8 @@ TEST_CASE("every table of this machine names itself and has the ops of all its w
     if (!isa_present(isa)) continue;
     const OpTable& table = cpu_op_table(isa);
     REQUIRE(std::string(table.name) == isa_name(isa));
-    for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+    for (const DType type :
+         {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
       REQUIRE(table.matmul_f32[static_cast<int>(type)] != nullptr);
       REQUIRE(table.dequantize_rows[static_cast<int>(type)] != nullptr);
       const bool quantised = dtype_info(type).block_weights > 1;

@@ -1,4 +1,5 @@
-// RMS norm, SwiGLU, RoPE, q8 rows, KV append and dequantisation of every op table against plain references.
+// RMS norm, SwiGLU, RoPE, q8 rows, KV append and dequantisation of every op table against plain
+// references.
 #include "tests/cpu_kernels/isa_sweep.h"
 #include "tests/support/npy.h"
 #include "tests/support/reference_ops.h"
@@ -16,8 +17,8 @@ const std::vector<std::int64_t>& widths() {
   return all;
 }
 
-void check_close(const std::vector<float>& out, const std::vector<double>& expected, double relative,
-                 double absolute) {
+void check_close(const std::vector<float>& out, const std::vector<double>& expected,
+                 double relative, double absolute) {
   REQUIRE(out.size() == expected.size());
   for (std::size_t i = 0; i < out.size(); ++i) {
     INFO("element " << i << " is " << out[i] << ", expected " << expected[i]);
@@ -85,7 +86,8 @@ TEST_CASE("swiglu equals its double-precision form, also for gates that overflow
 }
 
 TEST_CASE("the vector exponential is within two units in the last place") {
-  // Through swiglu with a gate of -x: -x / (1 + e^x) * up, with up = -(1 + e^x) / x in double, is e^x's own error.
+  // Through swiglu with a gate of -x: -x / (1 + e^x) * up, with up = -(1 + e^x) / x in double, is
+  // e^x's own error.
   for (const Isa isa : present_isas()) {
     for (double x = -60; x < 60; x += 0.0371) {
       const float gate = static_cast<float>(-x), up = 1.0f;
@@ -108,11 +110,13 @@ TEST_CASE("rope rotates pairs and leaves the rest of a head alone") {
           std::vector<float> x = random.gauss_vector(kTokens * kHeads * head_dim);
           const std::vector<float> cos = random.gauss_vector(kTokens * head_dim);
           const std::vector<float> sin = random.gauss_vector(kTokens * head_dim);
-          const RopeArgs args = {x.data(), cos.data(), sin.data(), kTokens, kHeads, head_dim, dims, interleaved};
+          const RopeArgs args = {x.data(), cos.data(), sin.data(), kTokens,
+                                 kHeads,   head_dim,   dims,       interleaved};
           const std::vector<double> expected = reference_rope(args);
           cpu_op_table(isa).rope(args, {0, 2});
           cpu_op_table(isa).rope(args, {2, kTokens});
-          INFO(isa_name(isa) << " head_dim " << head_dim << " dims " << dims << " interleaved " << interleaved);
+          INFO(isa_name(isa) << " head_dim " << head_dim << " dims " << dims << " interleaved "
+                             << interleaved);
           check_close(x, expected, 1e-6, 1e-6);
         }
       }
@@ -133,23 +137,28 @@ TEST_CASE("q8 rows equal the reference, with zeros in all padding") {
         const Q8Reference expected = reference_quantize(x.data() + row * width, width);
         const Q8Parts parts = q8_parts(rows, row, width);
         for (std::int64_t i = 0; i < q8_values_bytes(width); ++i) {
-          REQUIRE(int{parts.values[i]} == (at(i) < expected.values.size() ? expected.values[at(i)] : 0));
+          REQUIRE(int{parts.values[i]} ==
+                  (at(i) < expected.values.size() ? expected.values[at(i)] : 0));
         }
         for (std::int64_t b = 0; b < q8_scales_bytes(width) / 4; ++b) {
           const bool padding = b >= q8_blocks(width);
           int sum = 0;
           for (std::int64_t i = b * 32; !padding && i < b * 32 + 32; ++i) sum += parts.values[i];
           REQUIRE(parts.scales[b] == (padding ? 0.0f : expected.scales[at(b)]));
-          REQUIRE(parts.scale_sums[b] == (padding ? 0.0f : parts.scales[b] * static_cast<float>(sum)));
+          REQUIRE(parts.scale_sums[b] ==
+                  (padding ? 0.0f : parts.scales[b] * static_cast<float>(sum)));
         }
       }
     }
   }
 }
 
-TEST_CASE("q8 blocks of zeros, constants, denormals and huge values are sane; NaN and infinity give NaN scales") {
+TEST_CASE(
+    "q8 blocks of zeros, constants, denormals and huge values are sane; NaN and infinity give NaN "
+    "scales") {
   for (const Isa isa : present_isas()) {
-    for (const float value : {0.0f, -0.0f, 1e-45f, 1e-38f, -1e-37f, 1e-35f, 2.5f, -3e38f, 3.4028234e38f}) {
+    for (const float value :
+         {0.0f, -0.0f, 1e-45f, 1e-38f, -1e-37f, 1e-35f, 2.5f, -3e38f, 3.4028234e38f}) {
       const std::vector<float> x(32, value);
       const std::vector<std::byte> rows = quantized(cpu_op_table(isa), x, 1, 32);
       const Q8Parts parts = q8_parts(rows, 0, 32);
@@ -178,16 +187,18 @@ TEST_CASE("dequantised rows equal the golden values bit for bit, at any alignmen
                                std::string(dtype_info(type).name) + "." + kind;
       const Npy<std::uint8_t> raw = read_npy<std::uint8_t>(stem + ".raw.npy", "|u1");
       const Npy<float> expected = read_npy<float>(stem + ".f32.npy", "<f4");
-      const std::int64_t n_rows = raw.shape.at(0), bytes = raw.shape.at(1), width = expected.shape.at(1);
+      const std::int64_t n_rows = raw.shape.at(0), bytes = raw.shape.at(1),
+                         width = expected.shape.at(1);
       for (const Isa isa : present_isas()) {
         for (const std::size_t misalignment : {0u, 1u, 6u}) {
           std::vector<std::byte> copy(raw.values.size() + misalignment);
           std::memcpy(copy.data() + misalignment, raw.values.data(), raw.values.size());
           std::vector<const std::byte*> rows;
-          for (std::int64_t r = 0; r < n_rows; ++r) rows.push_back(copy.data() + misalignment + r * bytes);
+          for (std::int64_t r = 0; r < n_rows; ++r)
+            rows.push_back(copy.data() + misalignment + r * bytes);
           std::vector<float> out(at(n_rows * width));
-          cpu_op_table(isa).dequantize_rows[static_cast<int>(type)]({rows.data(), out.data(), n_rows, width},
-                                                                    {0, n_rows});
+          cpu_op_table(isa).dequantize_rows[static_cast<int>(type)](
+              {rows.data(), out.data(), n_rows, width}, {0, n_rows});
           INFO(isa_name(isa) << ' ' << stem);
           REQUIRE(std::memcmp(out.data(), expected.values.data(), out.size() * 4) == 0);
         }
@@ -205,7 +216,8 @@ TEST_CASE("rows of any width are dequantised, and nothing beyond them is written
         const Weights weights(type, 1, width, 1, &random);
         const std::byte* row = weights.data;
         std::vector<float> out(at(width) + 4, -7.0f);
-        cpu_op_table(isa).dequantize_rows[static_cast<int>(type)]({&row, out.data(), 1, width}, {0, 1});
+        cpu_op_table(isa).dequantize_rows[static_cast<int>(type)]({&row, out.data(), 1, width},
+                                                                  {0, 1});
         const std::vector<float> expected = reference_dequantize(type, row, width);
         INFO(isa_name(isa) << ' ' << dtype_info(type).name << " width " << width);
         REQUIRE(std::memcmp(out.data(), expected.data(), expected.size() * 4) == 0);
@@ -219,7 +231,8 @@ TEST_CASE("appended keys and values are found at their slots, and other slots ar
   for (const Isa isa : present_isas()) {
     for (const bool f16 : {false, true}) {
       for (const std::int64_t head_dim : {10, 16, 64, 80, 128}) {
-        constexpr std::int64_t kTokens = 11, kKvHeads = 3, kPageTokens = 8, kFirstSlot = 6, kPages = 3;
+        constexpr std::int64_t kTokens = 11, kKvHeads = 3, kPageTokens = 8, kFirstSlot = 6,
+                               kPages = 3;
         const std::int64_t page_bytes = 2 * kKvHeads * kPageTokens * head_dim * (f16 ? 2 : 4);
         Random random(3);
         const std::vector<float> k = random.gauss_vector(kTokens * kKvHeads * head_dim);
@@ -227,18 +240,20 @@ TEST_CASE("appended keys and values are found at their slots, and other slots ar
         std::vector<std::vector<std::byte>> storage(kPages, std::vector<std::byte>(at(page_bytes)));
         std::vector<std::byte*> pages;
         for (auto& page : storage) pages.push_back(page.data());
-        const KvAppendArgs args = {k.data(), v.data(), pages.data(), kFirstSlot, kTokens,
-                                   kKvHeads, head_dim, kPageTokens};
+        const KvAppendArgs args = {k.data(), v.data(), pages.data(), kFirstSlot,
+                                   kTokens,  kKvHeads, head_dim,     kPageTokens};
         cpu_op_table(isa).kv_append[f16 ? 0 : 1](args, {0, 4});
         cpu_op_table(isa).kv_append[f16 ? 0 : 1](args, {4, kTokens});
         for (std::int64_t slot = 0; slot < kPages * kPageTokens; ++slot) {
           for (std::int64_t g = 0; g < kKvHeads; ++g) {
             for (const bool is_value : {false, true}) {
-              const auto stored = reference_kv_row(pages.data(), slot, g, is_value, f16, kKvHeads, head_dim, kPageTokens);
+              const auto stored = reference_kv_row(pages.data(), slot, g, is_value, f16, kKvHeads,
+                                                   head_dim, kPageTokens);
               const std::int64_t t = slot - kFirstSlot;
               for (std::int64_t i = 0; i < head_dim; ++i) {
                 float expected = 0;
-                if (t >= 0 && t < kTokens) expected = (is_value ? v : k)[at((t * kKvHeads + g) * head_dim + i)];
+                if (t >= 0 && t < kTokens)
+                  expected = (is_value ? v : k)[at((t * kKvHeads + g) * head_dim + i)];
                 if (f16) expected = f32_from_f16(f16_from_f32(expected));
                 REQUIRE(stored[at(i)] == expected);
               }

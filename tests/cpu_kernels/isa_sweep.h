@@ -1,4 +1,5 @@
-// What the contract tests share: every op table of this machine, seeded data, weights at odd addresses.
+// What the contract tests share: every op table of this machine, seeded data, weights at odd
+// addresses.
 #pragma once
 
 #include <cmath>
@@ -37,7 +38,9 @@ class Random {
  public:
   explicit Random(std::uint32_t seed) : engine_(seed) {}
   float gauss(float scale = 1.0f) { return scale * normal_(engine_); }
-  std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(engine_() % static_cast<std::uint64_t>(n)); }
+  std::int64_t below(std::int64_t n) {
+    return static_cast<std::int64_t>(engine_() % static_cast<std::uint64_t>(n));
+  }
   std::vector<float> gauss_vector(std::int64_t n, float scale = 1.0f) {
     std::vector<float> values(at(n));
     for (float& value : values) value = gauss(scale);
@@ -69,9 +72,15 @@ inline void random_row(DType type, std::byte* row, std::int64_t n, Random* rando
     const float value = random->gauss();
     const std::uint16_t bf16 = bf16_from_f32(value);
     switch (type) {
-      case DType::kF32: std::memcpy(block, &value, 4); break;
-      case DType::kF16: put_half(block, value); break;
-      case DType::kBF16: std::memcpy(block, &bf16, 2); break;
+      case DType::kF32:
+        std::memcpy(block, &value, 4);
+        break;
+      case DType::kF16:
+        put_half(block, value);
+        break;
+      case DType::kBF16:
+        std::memcpy(block, &bf16, 2);
+        break;
       default:
         for (std::int64_t i = 0; i < info.block_bytes; ++i) block[i] = random->byte();
         put_half(block, value * (type == DType::kQ8_0 ? 0.01f : 0.2f));
@@ -80,11 +89,12 @@ inline void random_row(DType type, std::byte* row, std::int64_t n, Random* rando
   }
 }
 
-// Random weights at `misalignment` bytes past an address that 64 divides; the bytes end with the last row, so that a
-// kernel that reads past it is caught by the address sanitizer.
+// Random weights at `misalignment` bytes past an address that 64 divides; the bytes end with the
+// last row, so that a kernel that reads past it is caught by the address sanitizer.
 class Weights {
  public:
-  Weights(DType type, std::int64_t n_out, std::int64_t n_in, std::int64_t misalignment, Random* random)
+  Weights(DType type, std::int64_t n_out, std::int64_t n_in, std::int64_t misalignment,
+          Random* random)
       : row_bytes(windlass::row_bytes(type, n_in)) {
     const std::int64_t bytes = n_out * row_bytes;
     storage_.resize(at(bytes + 64 + misalignment));

@@ -27,8 +27,8 @@ std::vector<Shape> shapes(std::int64_t block) {
 
 struct Product {
   std::vector<float> out;
-  ProductReference reference;      // with the activations that the kernel saw
-  ProductReference unquantised;    // with the float activations
+  ProductReference reference;    // with the activations that the kernel saw
+  ProductReference unquantised;  // with the float activations
 };
 
 Product multiply(const OpTable& table, DType type, bool q8, const Shape& shape) {
@@ -41,23 +41,31 @@ Product multiply(const OpTable& table, DType type, bool q8, const Shape& shape) 
     rows = quantized(table, x, shape.n_tokens, shape.n_in);
     seen.clear();
     for (std::int64_t t = 0; t < shape.n_tokens; ++t) {
-      const auto values = reference_q8_values(rows.data() + t * q8_row_bytes(shape.n_in), shape.n_in);
+      const auto values =
+          reference_q8_values(rows.data() + t * q8_row_bytes(shape.n_in), shape.n_in);
       seen.insert(seen.end(), values.begin(), values.end());
     }
   }
   const std::int64_t stride = shape.n_out + 3;
   Product product;
   product.out.assign(at(shape.n_tokens * stride), -7.0f);
-  const MatMulArgs args = {weights.data, weights.row_bytes, shape.n_out, shape.n_in,
-                           q8 ? static_cast<const void*>(rows.data()) : x.data(), shape.n_tokens,
-                           product.out.data(), stride, false};
-  const auto function = q8 ? table.matmul_q8[static_cast<int>(type)] : table.matmul_f32[static_cast<int>(type)];
+  const MatMulArgs args = {weights.data,
+                           weights.row_bytes,
+                           shape.n_out,
+                           shape.n_in,
+                           q8 ? static_cast<const void*>(rows.data()) : x.data(),
+                           shape.n_tokens,
+                           product.out.data(),
+                           stride,
+                           false};
+  const auto function =
+      q8 ? table.matmul_q8[static_cast<int>(type)] : table.matmul_f32[static_cast<int>(type)];
   REQUIRE(function != nullptr);
   function(args, {0, shape.n_out});
   product.reference = reference_matmul(type, weights.data, weights.row_bytes, shape.n_out,
                                        shape.n_in, seen, shape.n_tokens);
-  product.unquantised = reference_matmul(type, weights.data, weights.row_bytes, shape.n_out, shape.n_in,
-                                         {x.begin(), x.end()}, shape.n_tokens);
+  product.unquantised = reference_matmul(type, weights.data, weights.row_bytes, shape.n_out,
+                                         shape.n_in, {x.begin(), x.end()}, shape.n_tokens);
   return product;
 }
 
@@ -66,10 +74,13 @@ void check_product(const Product& product, const Shape& shape, double tolerance)
     const float* row = product.out.data() + t * (shape.n_out + 3);
     for (std::int64_t r = 0; r < shape.n_out; ++r) {
       const std::size_t i = at(t * shape.n_out + r);
-      INFO("token " << t << " row " << r << " is " << row[r] << ", expected " << product.reference.out[i]);
-      REQUIRE(std::abs(row[r] - product.reference.out[i]) <= tolerance * product.reference.norm[i] + 1e-30);
+      INFO("token " << t << " row " << r << " is " << row[r] << ", expected "
+                    << product.reference.out[i]);
+      REQUIRE(std::abs(row[r] - product.reference.out[i]) <=
+              tolerance * product.reference.norm[i] + 1e-30);
     }
-    for (std::int64_t i = 0; i < 3; ++i) REQUIRE(row[shape.n_out + i] == -7.0f);  // between tokens: untouched
+    for (std::int64_t i = 0; i < 3; ++i)
+      REQUIRE(row[shape.n_out + i] == -7.0f);  // between tokens: untouched
   }
 }
 
@@ -129,15 +140,23 @@ TEST_CASE("any split of the rows gives the same bits") {
           const std::vector<float> x = random.gauss_vector(n_tokens * kIn);
           const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
           std::vector<float> whole(at(n_tokens * kOut)), split(at(n_tokens * kOut));
-          MatMulArgs args = {weights.data, weights.row_bytes, kOut, kIn,
-                             q8 ? static_cast<const void*>(rows.data()) : x.data(), n_tokens,
-                             whole.data(), kOut, false};
+          MatMulArgs args = {weights.data,
+                             weights.row_bytes,
+                             kOut,
+                             kIn,
+                             q8 ? static_cast<const void*>(rows.data()) : x.data(),
+                             n_tokens,
+                             whole.data(),
+                             kOut,
+                             false};
           function(args, {0, kOut});
           args.out = split.data();
-          for (std::int64_t begin = 0, step = 1; begin < kOut; begin += step, step = step % 13 + 2) {
+          for (std::int64_t begin = 0, step = 1; begin < kOut;
+               begin += step, step = step % 13 + 2) {
             function(args, {begin, std::min(kOut, begin + step)});
           }
-          INFO(isa_name(isa) << ' ' << dtype_info(type).name << " tokens " << n_tokens << " q8 " << q8);
+          INFO(isa_name(isa) << ' ' << dtype_info(type).name << " tokens " << n_tokens << " q8 "
+                             << q8);
           REQUIRE(std::memcmp(whole.data(), split.data(), whole.size() * 4) == 0);
         }
       }
@@ -157,10 +176,11 @@ TEST_CASE("one token and many tokens give the same bits") {
         const Weights weights(type, kOut, kIn, 1, &random);
         const std::vector<float> x = random.gauss_vector(kTokens * kIn);
         const std::vector<std::byte> rows = quantized(table, x, kTokens, kIn);
-        const std::byte* activations = q8 ? rows.data() : reinterpret_cast<const std::byte*>(x.data());
+        const std::byte* activations =
+            q8 ? rows.data() : reinterpret_cast<const std::byte*>(x.data());
         std::vector<float> together(at(kTokens * kOut)), alone(at(kTokens * kOut));
-        MatMulArgs args = {weights.data, weights.row_bytes, kOut, kIn, activations, kTokens,
-                           together.data(), kOut, false};
+        MatMulArgs args = {weights.data, weights.row_bytes, kOut, kIn,  activations,
+                           kTokens,      together.data(),   kOut, false};
         function(args, {0, kOut});
         for (std::int64_t t = 0; t < kTokens; ++t) {
           args.x = activations + t * (q8 ? q8_row_bytes(kIn) : kIn * 4);
@@ -189,9 +209,15 @@ TEST_CASE("accumulate adds the product to what the output holds") {
           const std::vector<float> x = random.gauss_vector(n_tokens * kIn);
           const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
           std::vector<float> plain(at(n_tokens * kOut)), added(plain.size(), 1000.0f);
-          MatMulArgs args = {weights.data, weights.row_bytes, kOut, kIn,
-                             q8 ? static_cast<const void*>(rows.data()) : x.data(), n_tokens,
-                             plain.data(), kOut, false};
+          MatMulArgs args = {weights.data,
+                             weights.row_bytes,
+                             kOut,
+                             kIn,
+                             q8 ? static_cast<const void*>(rows.data()) : x.data(),
+                             n_tokens,
+                             plain.data(),
+                             kOut,
+                             false};
           function(args, {0, kOut});
           args.out = added.data();
           args.accumulate = true;
@@ -206,7 +232,8 @@ TEST_CASE("accumulate adds the product to what the output holds") {
 }
 
 TEST_CASE("extreme 8-bit values do not saturate the integer sums") {
-  // Q8_0 weights of -128 and nibbles of 15 against activations of +-127, in every sign pattern of a pair.
+  // Q8_0 weights of -128 and nibbles of 15 against activations of +-127, in every sign pattern of a
+  // pair.
   for (const Isa isa : present_isas()) {
     const OpTable& table = cpu_op_table(isa);
     for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
@@ -220,14 +247,15 @@ TEST_CASE("extreme 8-bit values do not saturate the integer sums") {
             if (data) weights.data[i] = type == DType::kQ8_0 ? std::byte{0x80} : std::byte{0xff};
           }
           std::vector<float> x(at(n_tokens * kIn));
-          for (std::size_t i = 0; i < x.size(); ++i) x[i] = (pattern >> (i % 2)) % 2 == 0 ? 3.0f : -3.0f;
+          for (std::size_t i = 0; i < x.size(); ++i)
+            x[i] = (pattern >> (i % 2)) % 2 == 0 ? 3.0f : -3.0f;
           const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
           std::vector<float> out(at(n_tokens * kOut));
-          table.matmul_q8[static_cast<int>(type)](
-              {weights.data, weights.row_bytes, kOut, kIn, rows.data(), n_tokens, out.data(), kOut, false},
-              {0, kOut});
-          const ProductReference reference = reference_matmul(type, weights.data, weights.row_bytes, kOut, kIn,
-                                                              {x.begin(), x.end()}, n_tokens);
+          table.matmul_q8[static_cast<int>(type)]({weights.data, weights.row_bytes, kOut, kIn,
+                                                   rows.data(), n_tokens, out.data(), kOut, false},
+                                                  {0, kOut});
+          const ProductReference reference = reference_matmul(
+              type, weights.data, weights.row_bytes, kOut, kIn, {x.begin(), x.end()}, n_tokens);
           for (std::size_t i = 0; i < out.size(); ++i) {
             INFO(isa_name(isa) << ' ' << dtype_info(type).name << " pattern " << pattern);
             REQUIRE(std::abs(out[i] - reference.out[i]) <= 1e-5 * reference.norm[i]);
@@ -251,9 +279,9 @@ TEST_CASE("a NaN or infinity in the activations stays visible in the product") {
           x[40] = bad;
           const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
           std::vector<float> out(at(n_tokens * kOut));
-          table.matmul_q8[static_cast<int>(type)](
-              {weights.data, weights.row_bytes, kOut, kIn, rows.data(), n_tokens, out.data(), kOut, false},
-              {0, kOut});
+          table.matmul_q8[static_cast<int>(type)]({weights.data, weights.row_bytes, kOut, kIn,
+                                                   rows.data(), n_tokens, out.data(), kOut, false},
+                                                  {0, kOut});
           for (std::int64_t r = 0; r < kOut; ++r) REQUIRE(std::isnan(out[at(r)]));
           for (std::int64_t r = kOut; r < n_tokens * kOut; ++r) REQUIRE(std::isfinite(out[at(r)]));
         }

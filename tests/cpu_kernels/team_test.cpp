@@ -59,7 +59,8 @@ TEST_CASE("helpers that fell asleep between ops wake for the next") {
   Team team(2);
   std::vector<std::int64_t> out(64, 0);
   for (int i = 0; i < 20; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // longer than a helper spins; not needed to pass
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(2));  // longer than a helper spins; not needed to pass
     team.run(&fill, FillArgs{out.data(), 1}, 64, 1);
   }
   for (const std::int64_t value : out) REQUIRE(value == 20);

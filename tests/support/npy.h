@@ -1,4 +1,5 @@
-// Reads the little-endian, C-order .npy arrays of tests/golden. For tests: a file that does not fit throws.
+// Reads the little-endian, C-order .npy arrays of tests/golden. For tests: a file that does not fit
+// throws.
 #pragma once
 
 #include <cstdint>

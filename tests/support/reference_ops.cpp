@@ -43,17 +43,25 @@ float q8_0_weight(const std::byte* block, std::int64_t i) {
 
 float weight_at(DType type, const std::byte* row, std::int64_t i) {
   switch (type) {
-    case DType::kF32: return float_at(row + 4 * i);
-    case DType::kF16: return f32_from_f16(half_at(row + 2 * i));
-    case DType::kBF16: return f32_from_bf16(half_at(row + 2 * i));
-    case DType::kQ4_0: return q4_0_weight(row + i / 32 * 18, i % 32);
-    case DType::kQ4_1: return q4_1_weight(row + i / 32 * 20, i % 32);
-    case DType::kQ8_0: return q8_0_weight(row + i / 32 * 34, i % 32);
-    default: throw std::logic_error("no reference for this type");
+    case DType::kF32:
+      return float_at(row + 4 * i);
+    case DType::kF16:
+      return f32_from_f16(half_at(row + 2 * i));
+    case DType::kBF16:
+      return f32_from_bf16(half_at(row + 2 * i));
+    case DType::kQ4_0:
+      return q4_0_weight(row + i / 32 * 18, i % 32);
+    case DType::kQ4_1:
+      return q4_1_weight(row + i / 32 * 20, i % 32);
+    case DType::kQ8_0:
+      return q8_0_weight(row + i / 32 * 34, i % 32);
+    default:
+      throw std::logic_error("no reference for this type");
   }
 }
 
-bool sees(const AttentionArgs& args, const KvSegment& segment, std::int64_t token, std::int64_t key) {
+bool sees(const AttentionArgs& args, const KvSegment& segment, std::int64_t token,
+          std::int64_t key) {
   return !segment.causal || segment.first_position + key <= args.positions[token];
 }
 
@@ -107,7 +115,8 @@ ProductReference reference_matmul(DType type, const std::byte* weights, std::int
     for (std::int64_t t = 0; t < n_tokens; ++t) {
       double sum = 0, w2 = 0, x2 = 0;
       for (std::int64_t i = 0; i < n_in; ++i) {
-        const double a = w[static_cast<std::size_t>(i)], b = x[static_cast<std::size_t>(t * n_in + i)];
+        const double a = w[static_cast<std::size_t>(i)],
+                     b = x[static_cast<std::size_t>(t * n_in + i)];
         sum += a * b;
         w2 += a * a;
         x2 += b * b;
@@ -188,8 +197,8 @@ std::vector<double> reference_attention(const AttentionArgs& args, bool f16) {
       const KvSegment& segment = args.segments[s];
       for (std::int64_t key = 0; key < segment.n_keys; ++key) {
         if (!sees(args, segment, t, key)) continue;
-        const std::vector<double> k = reference_kv_row(segment.pages, key, g, false, f16, args.kv_heads,
-                                                       args.head_dim, args.page_tokens);
+        const std::vector<double> k = reference_kv_row(
+            segment.pages, key, g, false, f16, args.kv_heads, args.head_dim, args.page_tokens);
         double score = 0;
         for (std::int64_t i = 0; i < args.head_dim; ++i) {
           score += k[static_cast<std::size_t>(i)] * args.q[item * args.head_dim + i];

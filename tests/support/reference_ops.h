@@ -1,4 +1,5 @@
-// The ops again, in plain double-precision loops that share no code with the kernels: what the contract tests compare with.
+// The ops again, in plain double-precision loops that share no code with the kernels: what the
+// contract tests compare with.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +11,8 @@
 
 namespace windlass::test {
 
-// Weights of one row in the layout of `type`, to the float values that the format defines (bit-exact).
-// REQUIRES: type is F32, F16, BF16, Q4_0, Q4_1 or Q8_0.
+// Weights of one row in the layout of `type`, to the float values that the format defines
+// (bit-exact). REQUIRES: type is F32, F16, BF16, Q4_0, Q4_1 or Q8_0.
 std::vector<float> reference_dequantize(DType type, const std::byte* row, std::int64_t n);
 
 // The q8 form of one row (op_args.h) and back.
@@ -36,7 +37,8 @@ std::vector<double> reference_swiglu(const SwiGluArgs& args);
 // REQUIRES: args.x holds the input.
 std::vector<double> reference_rope(const RopeArgs& args);
 
-// Keys and values of one head at one slot of a page list, as doubles. `f16` tells how the page stores them.
+// Keys and values of one head at one slot of a page list, as doubles. `f16` tells how the page
+// stores them.
 std::vector<double> reference_kv_row(const std::byte* const* pages, std::int64_t slot,
                                      std::int64_t kv_head, bool is_value, bool f16,
                                      std::int64_t kv_heads, std::int64_t head_dim,
