@@ -1,0 +1,33 @@
+// What one-shot `run` and chat share: a model open for generation, and how they end.
+#pragma once
+
+#include "pipeline/generator.h"
+#include "tools/session.h"
+
+namespace windlass {
+
+// Owner-thread. Members are in the order that they need each other.
+struct Generation {
+  Model model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Sampler> sampler;
+};
+
+// REQUIRES: context_tokens > 0. max_rows: most tokens of one prompt; 0: the context.
+void open_engine(Generation& generation, const Options& options, std::int64_t context_tokens,
+                 std::int64_t max_rows, ProgressDisplay& display);
+
+// Counts that only the caller knows, over all prompts of the run.
+struct GenerationCounts {
+  std::int64_t prompt_tokens = 0, generated_tokens = 0;
+  double ttft_s = 0;
+};
+Receipt make_receipt(const Engine& engine, const GenerationCounts& counts);
+
+GenerateOptions make_generate_options(const Options& options, std::int64_t max_tokens);
+
+// Chat over standard input, with -p or -f as the first user message. Exit status.
+int chat(Generation& generation, const Invocation& invocation, ProgressDisplay& display);
+
+}  // namespace windlass

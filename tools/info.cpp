@@ -1,0 +1,123 @@
+// windlass info: what a model file holds, from its header alone.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "src/base/units.h"
+#include "src/format/gguf.h"
+#include "src/model/model_spec.h"
+#include "tools/files.h"
+#include "tools/json_output.h"
+#include "tools/session.h"
+
+namespace windlass {
+namespace {
+
+struct TypeUse {
+  std::int64_t tensors = 0, parameters = 0, size_bytes = 0;
+};
+
+struct Contents {
+  std::map<std::string, TypeUse> by_type;
+  TypeUse total;
+  double bits_per_weight() const {
+    return total.parameters > 0
+               ? 8.0 * static_cast<double>(total.size_bytes) / static_cast<double>(total.parameters)
+               : 0;
+  }
+};
+
+void add_to(TypeUse& use, const TensorInfo& tensor) {
+  use.tensors += 1;
+  use.parameters += tensor.n_rows() * tensor.n_cols();
+  use.size_bytes += tensor.extent.size_bytes;
+}
+
+Contents contents_of(const TensorTable& table) {
+  Contents contents;
+  for (const TensorInfo& tensor : table.tensors) {
+    add_to(contents.by_type[std::string(dtype_info(tensor.type).name)], tensor);
+    add_to(contents.total, tensor);
+  }
+  return contents;
+}
+
+// Names for the JSON keys and, with blanks for underscores, for people.
+std::vector<std::pair<std::string, std::int64_t>> hyperparameters(const ModelSpec& spec) {
+  return {{"layers", spec.n_layers},     {"embd", spec.d_model},
+          {"ffn", spec.d_ffn},           {"heads", spec.n_heads},
+          {"kv_heads", spec.n_kv_heads}, {"head_dim", spec.head_dim},
+          {"vocab", spec.n_vocab},       {"context_length", spec.context_length},
+          {"rope_dims", spec.rope.dims}};
+}
+
+std::string text_or(const std::string* text, const char* otherwise) {
+  return text != nullptr ? *text : otherwise;
+}
+
+nlohmann::json to_json(const TensorTable& table, const ModelSpec* spec, const Contents& contents) {
+  nlohmann::json json;
+  for (const ModelFile& file : table.files)
+    json["files"].push_back({{"path", file.path}, {"bytes", file.size_bytes}});
+  json["architecture"] = text_or(table.find_string("general.architecture"), "");
+  json["name"] = text_or(table.find_string("general.name"), "");
+  json["tokenizer"] = {{"model", text_or(table.find_string("tokenizer.ggml.model"), "")},
+                       {"pre", text_or(table.find_string("tokenizer.ggml.pre"), "")}};
+  json["tensors"] = contents.total.tensors;
+  json["parameters"] = contents.total.parameters;
+  json["weight_bytes"] = contents.total.size_bytes;
+  json["bits_per_weight"] = contents.bits_per_weight();
+  for (const auto& [name, use] : contents.by_type) {
+    json["types"][name] = {
+        {"tensors", use.tensors}, {"parameters", use.parameters}, {"bytes", use.size_bytes}};
+  }
+  if (spec != nullptr) {
+    for (const auto& [name, value] : hyperparameters(*spec)) json["hyperparameters"][name] = value;
+    json["hyperparameters"]["rope_base"] = spec->rope.base;
+  }
+  return json;
+}
+
+std::string to_text(const TensorTable& table, const ModelSpec* spec, const Contents& contents) {
+  std::string text;
+  for (const ModelFile& file : table.files)
+    text += fmt::format("file          {} ({})\n", file.path, format_size(file.size_bytes));
+  text +=
+      fmt::format("architecture  {}\n", text_or(table.find_string("general.architecture"), "none"));
+  text += fmt::format("name          {}\n", text_or(table.find_string("general.name"), "none"));
+  text += fmt::format("tokenizer     {} {}\n",
+                      text_or(table.find_string("tokenizer.ggml.model"), "none"),
+                      text_or(table.find_string("tokenizer.ggml.pre"), ""));
+  if (spec != nullptr) {
+    for (const auto& [name, value] : hyperparameters(*spec))
+      text += fmt::format("{:<13} {}\n", name, value);
+    text += fmt::format("rope_base     {}\n", spec->rope.base);
+  }
+  text +=
+      fmt::format("parameters    {:.1f} M, {:.2f} bits a weight, {} in {} tensors\n",
+                  static_cast<double>(contents.total.parameters) / 1e6, contents.bits_per_weight(),
+                  format_size(contents.total.size_bytes), contents.total.tensors);
+  for (const auto& [name, use] : contents.by_type) {
+    text +=
+        fmt::format("  {:<11} {} in {} tensors\n", name, format_size(use.size_bytes), use.tensors);
+  }
+  return text;
+}
+
+}  // namespace
+
+int info_command(const Invocation& invocation) {
+  const TensorTable table = read_gguf(require_model(invocation.options));
+  const bool has_weights = !table.tensors.empty();  // a vocabulary-only file is no model
+  const ModelSpec spec = has_weights ? read_model_spec(table) : ModelSpec{};
+  const ModelSpec* shown = has_weights ? &spec : nullptr;
+  const Contents contents = contents_of(table);
+  if (invocation.options.json) {
+    print_json(to_json(table, shown, contents));
+  } else {
+    print(to_text(table, shown, contents));
+  }
+  return 0;
+}
+
+}  // namespace windlass

@@ -1,0 +1,91 @@
+// The windlass program: finds the command, runs it, and turns what it throws into one line and an
+// exit status.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <new>
+#include <nlohmann/json.hpp>
+
+#include "src/base/error.h"
+#include "tools/command_line.h"
+#include "tools/files.h"
+#include "tools/interrupt.h"
+
+namespace windlass {
+namespace {
+
+void print_usage() {
+  std::string text = "usage: windlass COMMAND [options]\n\n";
+  for (const Command& command : commands())
+    text += fmt::format("  {:<11} {}\n", command.name, command.help);
+  text +=
+      "\nwindlass COMMAND -h lists a command's options; windlass --version prints the version.\n";
+  print(text);
+}
+
+void set_up_logging(const Options& options) {
+  auto logger = std::make_shared<spdlog::logger>("windlass",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_st>());
+  logger->set_pattern("windlass: %l: %v");
+  logger->set_level(spdlog::level::from_str(options.verbose ? "debug" : options.log_level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+int run_program(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) fail(ErrorCode::kUsage, "no command given (windlass -h lists all)");
+  const std::string& first = arguments.front();
+  if (first == "-h" || first == "--help" || first == "help") {
+    print_usage();
+    return 0;
+  }
+  if (first == "--version") {
+    print("windlass " WINDLASS_VERSION "\n");
+    return 0;
+  }
+  if (first.starts_with("-")) {
+    fail(ErrorCode::kUsage,
+         "unknown flag {}; the nearest is --version (a command comes before its flags)", first);
+  }
+  const Command& command = find_command(first);
+  const auto invocation = parse_invocation(command, {arguments.begin() + 1, arguments.end()});
+  if (!invocation) return 0;
+  set_up_logging(invocation->options);
+  return command.run(*invocation);
+}
+
+int report(bool json, const char* code, const std::string& message, int status) {
+  std::fprintf(stderr, "windlass: error: %s\n", message.c_str());
+  if (json) {
+    const nlohmann::json object = {{"error", {{"code", code}, {"message", message}}}};
+    // Nobody to tell when standard output is what failed.
+    std::puts(object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    std::fflush(stdout);
+  }
+  return status;
+}
+
+int guarded_main(const std::vector<std::string>& arguments) {
+  const bool json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+  try {
+    return run_program(arguments);
+  } catch (const Error& error) {
+    return report(json, error_code_name(error.code()), error.what(), error_exit_code(error.code()));
+  } catch (const std::bad_alloc&) {
+    return report(json, error_code_name(ErrorCode::kNoSpace),
+                  "out of memory: the system refused an allocation; use a smaller --ram", 1);
+  } catch (const std::exception& error) {
+    return report(json, "failure", error.what(), 1);
+  }
+}
+
+}  // namespace
+}  // namespace windlass
+
+int main(int argc, char* argv[]) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a write error like any other
+  windlass::install_interrupt_handler();
+  return windlass::guarded_main({argv + 1, argv + std::max(argc, 1)});
+}

@@ -1,0 +1,115 @@
+#include "tools/options.h"
+
+#include <CLI/CLI.hpp>
+
+namespace windlass {
+
+const std::map<std::string, std::string>& multi_letter_flags() {
+  static const std::map<std::string, std::string> kFlags = {
+      {"-ub", "--ubatch-size"},   {"-ctk", "--cache-type-k"},  {"-ctv", "--cache-type-v"},
+      {"-cnv", "--conversation"}, {"-sys", "--system-prompt"},
+  };
+  return kFlags;
+}
+
+void add_common_options(CLI::App& app, Options& o) {
+  app.add_flag("--json", o.json, "machine-readable output, errors too");
+  app.add_option("--progress", o.progress, "auto | bar | json | off")
+      ->check(CLI::IsMember({"auto", "bar", "json", "off"}));
+  app.add_flag("-v,--verbose", o.verbose, "same as --log-level debug");
+  app.add_option("--log-level", o.log_level, "trace | debug | info | warn | error | off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
+  app.add_option("--config", o.config, "TOML file; keys are long flag names");
+}
+
+void add_model_option(CLI::App& app, Options& o) {
+  app.add_option("-m,--model", o.model, "GGUF file (of a split model: any shard)");
+}
+
+void add_machine_options(CLI::App& app, Options& o) {
+  app.add_option("--ram", o.ram, "host memory of the whole process, such as 24GiB, or auto");
+  app.add_option("--vram", o.vram, "GPU memory, such as 8GiB, or auto");
+  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
+  app.add_option("--isa", o.isa, "scalar | avx2 | avx512 | avx512vnni; empty: the best here");
+  app.add_option("--cache-dir", o.cache_dir,
+                 "holds the machine profile; empty: $XDG_CACHE_HOME/windlass");
+  app.add_option("--profile", o.profile, "use this machine profile instead of the cached one");
+}
+
+void add_engine_options(CLI::App& app, Options& o) {
+  app.add_option("-c,--ctx-size", o.context_tokens, "context in tokens; 0: what the command needs");
+  app.add_option("--ubatch-size", o.micro_batch_tokens,
+                 "(-ub) rows of a step computed at once; 0: by the model's shapes");
+  app.add_option("--cache-type-k", o.cache_type_k, "(-ctk) f16 | f32; K and V alike")
+      ->check(CLI::IsMember({"f16", "f32"}));
+  app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32; K and V alike")
+      ->check(CLI::IsMember({"f16", "f32"}));
+  app.add_flag("--exact", o.exact, "f32 activations throughout");
+  app.add_flag("--no-overlap", o.no_overlap,
+               "load each block when it is needed: shows what overlap gains");
+}
+
+void add_receipt_options(CLI::App& app, Options& o) {
+  app.add_option("--stats", o.stats, "write the receipt as JSON to this file");
+  app.add_option("--trace", o.trace, "write a timeline for Perfetto to this file");
+}
+
+void add_text_options(CLI::App& app, Options& o) {
+  app.add_option("-p,--prompt", o.prompt, "text");
+  app.add_option("-f,--file", o.file, "text file; - is standard input");
+  app.add_flag("--add-special", o.add_special, "add BOS as the model's metadata says");
+  app.add_flag("--no-parse-special", o.no_parse_special,
+               "special tokens in the text are plain text");
+}
+
+void add_ids_option(CLI::App& app, Options& o) {
+  app.add_option("--ids", o.ids,
+                 "file with a JSON array of token ids, instead of text; - is standard input");
+}
+
+void add_generation_options(CLI::App& app, Options& o) {
+  app.add_option("-n,--predict", o.predict, "tokens to generate; -1: until the end token");
+  app.add_flag("--raw", o.raw, "no chat template");
+  app.add_flag("--conversation", o.conversation, "(-cnv) chat: one line of standard input a turn");
+  app.add_option("--system-prompt", o.system_prompt, "(-sys) system message of the chat template");
+  app.add_flag("--ignore-eos", o.ignore_eos, "go on after the end token");
+  app.add_option("--stop", o.stop, "text that ends generation; may be repeated")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  app.add_option("--temp", o.sampling.temperature, "temperature; 0: greedy");
+  app.add_option("--top-k", o.sampling.top_k, "0: off");
+  app.add_option("--top-p", o.sampling.top_p, "1: off");
+  app.add_option("--min-p", o.sampling.min_p, "0: off");
+  app.add_option("--seed", o.sampling.seed,
+                 "of the random choice; the same seed gives the same text");
+}
+
+void add_plan_options(CLI::App& app, Options& o) {
+  app.add_option("-d,--depth", o.depth_tokens, "tokens already in the KV cache at the step shown");
+  app.add_option(
+      "--what-if", o.what_if,
+      "another machine: [PROFILE.json,]k=v,... with ram, dram, nvme (rates such as 7GB/s), cores");
+}
+
+void add_synth_options(CLI::App& app, Options& o) {
+  app.add_option("output", o.output, "file to write (OUT.gguf)");
+  app.add_option("--preset", o.shape.preset, "llama-1b | 3b | 8b | 70b");
+  app.add_option("--type", o.weight_type, "of the matrices: f32 | f16 | bf16 | q4_0 | q4_1 | q8_0");
+  app.add_option("--layers", o.shape.layers, "instead of a preset: transformer layers");
+  app.add_option("--embd", o.shape.embd, "model width");
+  app.add_option("--ffn", o.shape.ffn, "feed-forward width");
+  app.add_option("--heads", o.shape.heads, "query heads");
+  app.add_option("--kv-heads", o.shape.kv_heads, "K and V heads; 0: as --heads");
+  app.add_option("--head-dim", o.shape.head_dim, "0: embd / heads");
+  app.add_option("--vocab", o.shape.vocab,
+                 "rows of the embedding; 0: the preset's or the tokenizer's");
+  app.add_option("--tokenizer", o.tokenizer_from, "copy the tokenizer of this GGUF");
+  app.add_option("--embd-type", o.embd_type, "of the token embedding");
+  app.add_option("--output-type", o.output_type, "of the output matrix; empty: as --type");
+  app.add_flag("--tied", o.tied, "no output matrix: the embedding serves");
+  app.add_flag("--header-only", o.header_only,
+               "a hole of the right size instead of weights, for plan");
+  app.add_option("--seed", o.synth_seed, "of the random weights");
+}
+
+}  // namespace windlass

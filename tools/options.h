@@ -1,0 +1,71 @@
+// Every option of the program, declared once; a command takes the groups that it can act on.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "src/text/sampler.h"
+
+namespace CLI {
+class App;
+}
+
+namespace windlass {
+
+struct SynthShape {
+  std::string preset;
+  std::int64_t layers = 0, embd = 0, ffn = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0;
+};
+
+// Values as given; what they mean is checked where they are used.
+struct Options {
+  bool json = false, verbose = false;
+  std::string progress = "auto", log_level = "warn", config;
+
+  std::string model;
+
+  std::string ram = "auto", vram = "auto", isa, cache_dir, profile;
+  int threads = 0;
+
+  std::int64_t context_tokens = 0, micro_batch_tokens = 0;
+  std::string cache_type_k = "f16", cache_type_v = "f16";
+  bool exact = false, no_overlap = false;
+  std::string stats, trace;
+
+  std::string prompt, file, ids;
+  bool add_special = false, no_parse_special = false, from_stdin = false;
+
+  std::int64_t predict = 128;
+  bool raw = false, conversation = false, ignore_eos = false;
+  std::string system_prompt;
+  std::vector<std::string> stop;
+  SamplingOptions sampling;
+
+  std::string output;
+  std::int64_t depth_tokens = 0;
+  std::string what_if;
+
+  SynthShape shape;
+  std::string weight_type = "q4_0", embd_type = "q8_0", output_type, tokenizer_from;
+  bool tied = false, header_only = false;
+  std::uint64_t synth_seed = 0;
+};
+
+// Single-dash flags of several letters, as llama.cpp has them, by the long name that CLI11 knows
+// ("-ub").
+const std::map<std::string, std::string>& multi_letter_flags();
+
+void add_common_options(CLI::App& app, Options& options);
+void add_model_option(CLI::App& app, Options& options);
+void add_machine_options(CLI::App& app, Options& options);
+void add_engine_options(CLI::App& app, Options& options);
+void add_receipt_options(CLI::App& app, Options& options);
+void add_text_options(CLI::App& app, Options& options);  // -p -f and how special tokens are read
+void add_ids_option(CLI::App& app, Options& options);
+void add_generation_options(CLI::App& app, Options& options);
+void add_plan_options(CLI::App& app, Options& options);
+void add_synth_options(CLI::App& app, Options& options);
+
+}  // namespace windlass

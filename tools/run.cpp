@@ -1,0 +1,156 @@
+// windlass run: one prompt to text, streamed as it comes; or a chat (chat.cpp).
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+
+#include "src/base/error.h"
+#include "src/text/chat_template.h"
+#include "tools/files.h"
+#include "tools/generation.h"
+#include "tools/interrupt.h"
+#include "tools/json_output.h"
+
+namespace windlass {
+namespace {
+
+void check_options(const Invocation& invocation) {
+  const Options& o = invocation.options;
+  const bool templated = !o.raw && o.ids.empty();
+  if (o.predict < -1)
+    fail(ErrorCode::kUsage, "-n {}: a number of tokens, or -1 for until the end token", o.predict);
+  if (templated && (o.add_special || o.no_parse_special)) {
+    fail(ErrorCode::kUsage,
+         "--add-special and --no-parse-special act only with --raw: the chat template decides");
+  }
+  if (!templated && invocation.given("system-prompt")) {
+    fail(ErrorCode::kUsage, "-sys acts only with the chat template: leave out --raw and --ids");
+  }
+  if (o.conversation && (!templated || o.json)) {
+    fail(ErrorCode::kUsage, "-cnv cannot be used with --raw, --ids or --json");
+  }
+}
+
+std::vector<std::int32_t> templated_prompt_ids(const Invocation& invocation,
+                                               const Generation& generation) {
+  const Options& options = invocation.options;
+  if (invocation.given("prompt") == invocation.given("file")) {
+    fail(ErrorCode::kUsage,
+         "give a prompt with one of -p TEXT, -f FILE, --ids FILE, or chat with -cnv");
+  }
+  const auto chat_template = make_chat_template(generation.model.tensors);
+  if (!chat_template) {
+    fail(ErrorCode::kUnsupported, "{} has no chat template: use --raw", generation.model.path);
+  }
+  std::vector<ChatMessage> messages;
+  if (!options.system_prompt.empty()) messages.push_back({"system", options.system_prompt});
+  messages.push_back({"user", read_prompt_text(invocation)});
+  return generation.tokenizer->encode(chat_template->render(messages, true), {});
+}
+
+std::int64_t wanted_context(const Options& options, std::int64_t prompt_tokens,
+                            const ModelSpec& spec) {
+  if (options.context_tokens == 0) {
+    return options.predict >= 0 ? prompt_tokens + options.predict
+                                : std::max(prompt_tokens, spec.context_length);
+  }
+  if (prompt_tokens > options.context_tokens) {
+    fail(ErrorCode::kNoSpace,
+         "the prompt has {} tokens and the context {} (-c): use -c {} or a shorter prompt",
+         prompt_tokens, options.context_tokens,
+         prompt_tokens + std::max<std::int64_t>(options.predict, 0));
+  }
+  return options.context_tokens;
+}
+
+// Generates; Ctrl-C during the prompt ends it like Ctrl-C between tokens.
+GenerateResult generate_reply(Generation& generation, const std::vector<std::int32_t>& prompt,
+                              const Options& options, ProgressDisplay& display) {
+  const auto on_text = [&](std::string_view text) {
+    display.clear();
+    if (!options.json) print(text);
+  };
+  try {
+    return generate(*generation.engine, *generation.tokenizer, *generation.sampler, prompt,
+                    make_generate_options(options, options.predict), on_text, interrupted,
+                    display.callback());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInterrupted) throw;
+    GenerateResult result;
+    result.reason = FinishReason::kInterrupted;
+    return result;
+  }
+}
+
+int run_once(Generation& generation, const Invocation& invocation, ProgressDisplay& display) {
+  const Options& options = invocation.options;
+  const bool templated = !options.raw && options.ids.empty();
+  const std::vector<std::int32_t> prompt =
+      templated ? templated_prompt_ids(invocation, generation)
+                : read_prompt_ids(invocation, *generation.tokenizer, generation.model.spec.n_vocab);
+  const auto prompt_tokens = static_cast<std::int64_t>(prompt.size());
+  open_engine(generation, options, wanted_context(options, prompt_tokens, generation.model.spec),
+              prompt_tokens, display);
+  const GenerateResult result = generate_reply(generation, prompt, options, display);
+  display.clear();
+  const Receipt receipt =
+      make_receipt(*generation.engine,
+                   {prompt_tokens, static_cast<std::int64_t>(result.ids.size()), result.ttft_s});
+  if (options.json) {
+    print_json({{"prompt_ids", prompt},
+                {"ids", result.ids},
+                {"text", result.text},
+                {"finish_reason", finish_reason_name(result.reason)},
+                {"receipt", to_json(receipt)}});
+  } else {
+    if (!result.text.ends_with('\n')) print("\n");
+    std::fputs(format_receipt(receipt).c_str(), stderr);
+  }
+  finish_run(options, *generation.engine, receipt);
+  return result.reason == FinishReason::kInterrupted ? error_exit_code(ErrorCode::kInterrupted) : 0;
+}
+
+}  // namespace
+
+void open_engine(Generation& generation, const Options& options, std::int64_t context_tokens,
+                 std::int64_t max_rows, ProgressDisplay& display) {
+  const Model& model = generation.model;
+  if (context_tokens > model.spec.context_length) {
+    spdlog::warn("the context of {} tokens is beyond the {} that {} was trained for",
+                 context_tokens, model.spec.context_length, model.path);
+  }
+  EngineOptions engine_options = make_engine_options(options);
+  generation.sampler = std::make_unique<Sampler>(options.sampling, model.spec.n_vocab);
+  engine_options.context_tokens = context_tokens;
+  engine_options.max_rows = max_rows;
+  engine_options.logits = LogitsWanted::kLast;
+  engine_options.table_bytes =
+      generation.tokenizer->size_bytes() + generation.sampler->size_bytes();
+  const Profile profile = obtain_profile(options, engine_options, model.path, display);
+  generation.engine = std::make_unique<Engine>(model, engine_options, profile);
+}
+
+Receipt make_receipt(const Engine& engine, const GenerationCounts& counts) {
+  Receipt receipt = engine.receipt();
+  receipt.prompt_tokens = counts.prompt_tokens;
+  receipt.generated_tokens = counts.generated_tokens;
+  receipt.ttft_s = counts.ttft_s;
+  return receipt;
+}
+
+GenerateOptions make_generate_options(const Options& options, std::int64_t max_tokens) {
+  return {.max_tokens = max_tokens, .ignore_eos = options.ignore_eos, .stop = options.stop};
+}
+
+int run_command(const Invocation& invocation) {
+  check_options(invocation);
+  const Options& options = invocation.options;
+  make_engine_options(options);  // what is wrong with the flags is said before the model is opened
+  ProgressDisplay display(options.progress);
+  Generation generation;
+  generation.model = open_model(require_model(options));
+  generation.tokenizer = make_tokenizer_or_ids(generation.model);
+  return options.conversation ? chat(generation, invocation, display)
+                              : run_once(generation, invocation, display);
+}
+
+}  // namespace windlass

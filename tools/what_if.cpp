@@ -1,0 +1,113 @@
+#include "tools/what_if.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "pipeline/doctor.h"
+#include "src/base/error.h"
+#include "src/base/units.h"
+#include "tools/nearest.h"
+
+namespace windlass {
+namespace {
+
+// A rate this near to the memory's is taken to be limited by it.
+constexpr double kMemoryBound = 0.8;
+
+const std::vector<std::string>& gpu_keys() {
+  static const std::vector<std::string> kKeys = {"vram", "pcie", "vram_bw", "gpu_tflops"};
+  return kKeys;
+}
+
+// "7GB/s"; the "/s" may be left out.
+double parse_rate(std::string value, const std::string& key) {
+  if (value.ends_with("/s")) value.resize(value.size() - 2);
+  const std::int64_t rate = parse_size(value, "--what-if " + key);
+  if (rate <= 0)
+    fail(ErrorCode::kUsage, "--what-if {}={}: a rate above 0 is wanted, such as 7GB/s", key, value);
+  return static_cast<double>(rate);
+}
+
+int parse_cores(const std::string& value) {
+  int cores = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), cores);
+  if (error != std::errc() || end != value.data() + value.size() || cores < 1 || cores > 4096) {
+    fail(ErrorCode::kUsage, "--what-if cores={}: a number from 1 to 4096 is wanted", value);
+  }
+  return cores;
+}
+
+void set_key(WhatIf& what_if, const std::string& key, const std::string& value) {
+  if (std::find(gpu_keys().begin(), gpu_keys().end(), key) != gpu_keys().end()) {
+    if (const char* reason = no_gpu_reason()) {
+      fail(ErrorCode::kUnsupported, "--what-if {}={}: {}, so there is no GPU to plan for", key,
+           value, reason);
+    }
+  }
+  if (key == "ram") {
+    what_if.ram_bytes = parse_size(value, "--what-if ram");
+  } else if (key == "dram") {
+    what_if.dram_bytes_per_s = parse_rate(value, key);
+  } else if (key == "nvme") {
+    what_if.disk_bytes_per_s = parse_rate(value, key);
+  } else if (key == "cores") {
+    what_if.cores = parse_cores(value);
+  } else {
+    fail(ErrorCode::kUsage, "--what-if {}: unknown key; the nearest is {}", key,
+         nearest_name(key, {"ram", "dram", "nvme", "cores"}));
+  }
+}
+
+// What one stream of bytes from memory reaches on the other machine.
+double scaled_stream(double rate, double old_dram, double new_dram, double cores_factor) {
+  if (rate <= 0 || old_dram <= 0) return rate;
+  const double by_memory =
+      rate >= kMemoryBound * old_dram ? rate * new_dram / old_dram : rate * cores_factor;
+  return std::min(std::max(by_memory, std::min(rate * cores_factor, rate)), new_dram);
+}
+
+}  // namespace
+
+WhatIf parse_what_if(const std::string& text) {
+  WhatIf what_if;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const std::size_t equals = part.find('=');
+    if (equals != std::string::npos) {
+      set_key(what_if, part.substr(0, equals), part.substr(equals + 1));
+    } else if (begin == 0 && !part.empty()) {
+      what_if.profile_path = part;
+    } else {
+      fail(ErrorCode::kUsage, "--what-if: '{}' is not key=value (a profile file comes first)",
+           part);
+    }
+    begin = end + 1;
+  }
+  return what_if;
+}
+
+void apply_what_if(const WhatIf& what_if, Profile& profile) {
+  const double old_dram = profile.dram_bytes_per_s;
+  const double cores_factor =
+      what_if.cores && profile.threads > 0
+          ? static_cast<double>(*what_if.cores) / static_cast<double>(profile.threads)
+          : 1.0;
+  const double new_dram = what_if.dram_bytes_per_s.value_or(old_dram);
+  for (auto* rates : {&profile.int8, &profile.exact}) {
+    for (MatMulRates& rate : *rates) {
+      rate.gemv_bytes_per_s =
+          scaled_stream(rate.gemv_bytes_per_s, old_dram, new_dram, cores_factor);
+      rate.gemm_ops_per_s *= cores_factor;
+    }
+  }
+  profile.attention_bytes_per_s =
+      scaled_stream(profile.attention_bytes_per_s, old_dram, new_dram, cores_factor);
+  profile.attention_ops_per_s *= cores_factor;
+  profile.dram_bytes_per_s = new_dram;
+  profile.disk_bytes_per_s = what_if.disk_bytes_per_s.value_or(profile.disk_bytes_per_s);
+  profile.threads = what_if.cores.value_or(profile.threads);
+}
+
+}  // namespace windlass
