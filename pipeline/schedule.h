@@ -11,12 +11,6 @@
 
 namespace windlass {
 
-// What a step computes: all that its schedule depends on (law 2: shapes alone).
-struct StepShape {
-  std::int64_t rows = 1;         // tokens computed at once, at most (a prompt's last micro-batch may have fewer)
-  std::int64_t logits_rows = 1;  // rows whose logits are wanted: 0, 1 or rows
-};
-
 // One op over some rows of its weight. An op on a large tensor is several entries, one per resident stretch.
 struct ComputeEntry {
   std::int32_t op = 0;           // index into LayerGraph::ops
@@ -36,7 +30,6 @@ struct LoadEntry {
 // INVARIANT: loads are in deadline order and their [first_use, last_use] are disjoint and ascending, so a ring of any number of
 // slots >= 1, filled in order, cannot deadlock.
 struct Plan {
-  StepShape shape;
   std::vector<ComputeEntry> compute;
   std::vector<LoadEntry> loads;
 };

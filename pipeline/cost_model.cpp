@@ -1,0 +1,59 @@
+#include "pipeline/cost_model.h"
+
+#include <algorithm>
+
+#include "src/base/units.h"
+
+namespace windlass {
+namespace {
+
+double ratio(double work, double rate) { return rate > 0 ? work / rate : 0; }
+
+}  // namespace
+
+double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) const {
+  const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
+  const std::int64_t rows = op.rows == RowSet::kTokens ? load.rows : load.logits_rows;
+  const double overhead = parts_.profile.op_overhead_s;
+  if (op.kind == OpKind::kMatMul) return overhead + mat_mul_s(op, entry, rows);
+  if (op.kind == OpKind::kAttention) return overhead + attention_s(load);
+  if (op.kind == OpKind::kEmitLogits) {
+    return ratio(static_cast<double>(rows * entry.n_rows) * sizeof(float), parts_.profile.dram_bytes_per_s);
+  }
+  // Elementwise: one or two inputs and an output of f32, mostly from cache: 8 bytes an element at DRAM speed is generous.
+  const BufferId buffer = op.in != kNoBuffer ? op.in : op.out;
+  const std::int64_t width = parts_.graph.buffers[static_cast<std::size_t>(index_of(buffer))].width;
+  return overhead + ratio(8.0 * static_cast<double>(rows * width), parts_.profile.dram_bytes_per_s);
+}
+
+double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const {
+  const TensorInfo& tensor = parts_.tensors.at(op.weight);
+  const bool int8 = parts_.graph.buffers[static_cast<std::size_t>(index_of(op.in))].kind == BufferKind::kQ8;
+  const auto& rates = int8 ? parts_.profile.int8 : parts_.profile.exact;
+  const MatMulRates& rate = rates[static_cast<std::size_t>(tensor.type)];
+  const double weights = static_cast<double>(entry.n_rows * tensor.n_cols());
+  const double stream_s = ratio(static_cast<double>(entry.n_rows * tensor.row_bytes()), rate.gemv_bytes_per_s);
+  if (rows == 1) return stream_s;
+  return std::max(stream_s, ratio(2.0 * static_cast<double>(rows) * weights, rate.gemm_ops_per_s));
+}
+
+double CostModel::attention_s(const StepLoad& load) const {
+  const double keys = static_cast<double>(load.depth_tokens) + 0.5 * static_cast<double>(load.rows + 1);
+  const double kv_bytes = keys * 2.0 * static_cast<double>(parts_.spec.kv_dim() * kv_element_bytes(parts_.kv_type));
+  const double ops = 4.0 * static_cast<double>(load.rows) * keys * static_cast<double>(parts_.spec.q_dim());
+  return std::max(ratio(kv_bytes, parts_.profile.attention_bytes_per_s),
+                  ratio(ops, parts_.profile.attention_ops_per_s));
+}
+
+double CostModel::read_s(std::int64_t size_bytes) const {
+  return ratio(static_cast<double>(size_bytes), parts_.profile.disk_bytes_per_s);
+}
+
+std::int64_t CostModel::fetched_bytes(const ComputeEntry& entry, const StepLoad& load) const {
+  const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
+  if (op.kind != OpKind::kEmbedRows) return 0;
+  // A row of b bytes at any 32-byte offset covers b/4096 + 1 pages on average.
+  return load.rows * align_up(parts_.tensors.at(op.weight).row_bytes() + 1, kDirectAlignment);
+}
+
+}  // namespace windlass

@@ -1,0 +1,46 @@
+// How long each entry of a plan takes on the machine of a profile. The same figures serve the planner's choice, the simulator's
+// timeline, the receipt's prediction and the bound.
+#pragma once
+
+#include <cstdint>
+
+#include "pipeline/profile.h"
+#include "pipeline/schedule.h"
+#include "src/model/layer_graph.h"
+#include "src/ops/op_table.h"
+
+namespace windlass {
+
+struct CostModelParts {
+  const TensorTable& tensors;
+  const ModelSpec& spec;
+  const LayerGraph& graph;
+  const Profile& profile;
+  KvType kv_type;
+};
+
+// What a step does besides its Plan: how many rows, over how much cached context.
+struct StepLoad {
+  std::int64_t rows = 1;
+  std::int64_t logits_rows = 1;
+  std::int64_t depth_tokens = 0;  // tokens cached before the step
+};
+
+class CostModel {
+ public:
+  explicit CostModel(const CostModelParts& parts) : parts_(parts) {}
+  // CPU seconds of one entry, its weights being in host memory.
+  double compute_s(const ComputeEntry& entry, const StepLoad& load) const;
+  // Seconds that a read of this size occupies the disk link.
+  double read_s(std::int64_t size_bytes) const;
+  double read_latency_s() const { return parts_.profile.disk_latency_s; }
+  // Bytes read for rows fetched singly by this entry (0 for all but kEmbedRows), rounded out to pages.
+  std::int64_t fetched_bytes(const ComputeEntry& entry, const StepLoad& load) const;
+
+ private:
+  double mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const;
+  double attention_s(const StepLoad& load) const;
+  CostModelParts parts_;
+};
+
+}  // namespace windlass

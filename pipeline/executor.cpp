@@ -1,0 +1,57 @@
+#include "pipeline/executor.h"
+
+#include "src/base/check.h"
+#include "src/base/clock.h"
+
+namespace windlass {
+
+Executor::Executor(TierManager& tiers, OpRunner& ops, Ring& ring, std::int32_t max_blocks, bool overlap, Trace* trace)
+    : tiers_(tiers), ops_(ops), ring_(ring), overlap_(overlap), trace_(trace) {
+  leases_.reserve(static_cast<std::size_t>(max_blocks));
+}
+
+void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
+  ring_.begin_step(&plan, next);
+  ring_.pump(0, overlap_);
+  tiers_.poll();
+  ops_.begin_step(step);
+  try {
+    for (std::size_t i = 0; i < plan.compute.size(); ++i) {
+      run_entry(plan.compute[i], static_cast<std::int32_t>(i), step);
+    }
+  } catch (...) {
+    leases_.clear();
+    ring_.clear();
+    throw;
+  }
+}
+
+void Executor::run_entry(const ComputeEntry& entry, std::int32_t index, const StepInput& step) {
+  const double begin_s = now_s();
+  const std::byte* weights = lease_blocks(entry);
+  const double ready_s = now_s();
+  ops_.run(entry, weights, step);
+  const double end_s = now_s();
+  leases_.clear();
+  ring_.release(index);
+  ring_.pump(index + 1, overlap_);
+  tiers_.poll();
+  stats_.wait_s += ready_s - begin_s;
+  stats_.cpu_busy_s += end_s - ready_s;
+  if (trace_ != nullptr) {
+    if (ready_s - begin_s > 20e-6) trace_->add(TraceRow::kWait, -1, begin_s, ready_s);
+    trace_->add(TraceRow::kCompute, entry.op, ready_s, end_s);
+  }
+}
+
+// Waits for the entry's blocks and pins them while it runs; returns the first byte.
+const std::byte* Executor::lease_blocks(const ComputeEntry& entry) {
+  for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
+    const BlockId id{index_of(entry.blocks.first) + i};
+    if (!tiers_.present(id)) tiers_.wait_present(id);
+    leases_.push_back(tiers_.lease(id));
+  }
+  return leases_.empty() ? nullptr : leases_.front().bytes();
+}
+
+}  // namespace windlass

@@ -1,0 +1,164 @@
+#include "pipeline/planner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "src/base/check.h"
+
+namespace windlass {
+namespace {
+
+constexpr std::array<std::int64_t, 8> kRingSlots = {kMinRingSlots, 3, 4, 6, 8, 12, 16, 32};
+
+std::vector<bool> pinned_flags(const BlockTable& blocks, const Placement& placement) {
+  std::vector<bool> pinned(blocks.blocks().size(), false);
+  for (const PlacedRun& placed : placement.pinned) {
+    const auto first = static_cast<std::size_t>(index_of(placed.run.blocks.first));
+    for (std::size_t i = 0; i < static_cast<std::size_t>(placed.run.blocks.count); ++i) pinned[first + i] = true;
+  }
+  return pinned;
+}
+
+// Writes a plan entry by entry; merges neighbours that lie together in memory.
+class PlanWriter {
+ public:
+  PlanWriter(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement, Plan& plan)
+      : graph_(graph), blocks_(blocks), slot_bytes_(placement.slot_bytes), pinned_(pinned_flags(blocks, placement)),
+        plan_(plan) {}
+
+  void add_plain(std::int32_t op) { plan_.compute.push_back({op, {}, 0, 0}); }
+
+  void add_weighted(std::int32_t op) {
+    const bool tiled = is_tiled(op);
+    const BlockRange range = blocks_.of_tensor(graph_.ops[static_cast<std::size_t>(op)].weight);
+    for (std::int32_t i = 0; i < range.count; ++i) {
+      const BlockId id{index_of(range.first) + i};
+      const bool new_load = !is_pinned(id) && add_load(id);
+      if (i == 0 || tiled || new_load || is_pinned(id) != is_pinned(BlockId{index_of(id) - 1})) {
+        plan_.compute.push_back({op, {id, 0}, blocks_.at(id).first_row, 0});
+      }
+      ++plan_.compute.back().blocks.count;
+      plan_.compute.back().n_rows += blocks_.at(id).n_rows;
+      if (!is_pinned(id)) note_use();
+      if (tiled) add_emit(op + 1);
+    }
+  }
+
+ private:
+  bool is_pinned(BlockId id) const { return pinned_[static_cast<std::size_t>(index_of(id))]; }
+  bool is_tiled(std::int32_t op) const {
+    const BufferId out = graph_.ops[static_cast<std::size_t>(op)].out;
+    return graph_.buffers[static_cast<std::size_t>(index_of(out))].tiled;
+  }
+
+  // The finished columns leave before the next block overwrites them.
+  void add_emit(std::int32_t op) {
+    WINDLASS_CHECK(graph_.ops[static_cast<std::size_t>(op)].kind == OpKind::kEmitLogits, op);
+    const ComputeEntry tile = plan_.compute.back();
+    plan_.compute.push_back({op, {}, tile.first_row, tile.n_rows});
+  }
+
+  // Extends the last load by a file neighbour while it fits the slot; true if a new load began.
+  bool add_load(BlockId id) {
+    if (!plan_.loads.empty()) {
+      Run& last = plan_.loads.back().run;
+      const BlockId end{index_of(last.blocks.first) + last.blocks.count - 1};
+      if (adjoins(blocks_, end, id)) {
+        const Run longer = make_run(blocks_, {last.blocks.first, last.blocks.count + 1});
+        if (longer.aligned.size_bytes <= slot_bytes_) {
+          last = longer;
+          return false;
+        }
+      }
+    }
+    plan_.loads.push_back({make_run(blocks_, {id, 1}), -1, -1});
+    return true;
+  }
+
+  void note_use() {
+    LoadEntry& load = plan_.loads.back();
+    load.last_use = static_cast<std::int32_t>(plan_.compute.size()) - 1;
+    if (load.first_use < 0) load.first_use = load.last_use;
+  }
+
+  const LayerGraph& graph_;
+  const BlockTable& blocks_;
+  std::int64_t slot_bytes_;
+  std::vector<bool> pinned_;
+  Plan& plan_;
+};
+
+}  // namespace
+
+Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement, bool with_head) {
+  Plan plan;
+  PlanWriter writer(graph, blocks, placement, plan);
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    const GraphOp& op = graph.ops[i];
+    if (!with_head && op.rows == RowSet::kLogits) continue;
+    if (op.kind == OpKind::kEmitLogits) continue;  // written with the tiles it empties
+    if (op.weight == kNoTensor || op.kind == OpKind::kEmbedRows) {
+      writer.add_plain(static_cast<std::int32_t>(i));
+    } else {
+      writer.add_weighted(static_cast<std::int32_t>(i));
+    }
+  }
+  return plan;
+}
+
+std::variant<std::vector<Candidate>, Infeasible> choose_placement(const LayerGraph& graph, const BlockTable& blocks,
+                                                                  const HostNeeds& needs, const CostModel& costs,
+                                                                  const StepLoad& decode, bool overlap) {
+  std::vector<Candidate> candidates;
+  const auto consider = [&](std::int64_t slots, const std::string& name) {
+    auto placed = place(graph, blocks, needs, slots);
+    if (std::holds_alternative<Infeasible>(placed)) return;
+    auto& placement = std::get<Placement>(placed);
+    const Plan plan = make_plan(graph, blocks, placement, true);
+    const bool resident = embedding_resident(graph, blocks, placement);
+    const Prediction prediction = simulate(plan, costs, decode, {slots, overlap, resident});
+    candidates.push_back({std::move(placement), prediction, name});
+  };
+  consider(0, "all weights in memory");
+  if (!candidates.empty()) return candidates;
+  for (const std::int64_t slots : kRingSlots) consider(slots, fmt::format("a ring of {} slots", slots));
+  if (candidates.empty()) return Infeasible{least_limit_bytes(graph, blocks, needs)};
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.decode.step_s < b.decode.step_s; });
+  return candidates;
+}
+
+Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& blocks, const CostModel& costs,
+                 const StepLoad& load, std::int64_t limit_bytes, bool resident) {
+  std::int64_t touched_bytes = 0;
+  std::int64_t fetched_bytes = 0;
+  double cpu_s = 0;
+  for (const ComputeEntry& entry : plan.compute) {
+    for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
+      touched_bytes += blocks.at(BlockId{index_of(entry.blocks.first) + i}).extent.size_bytes;
+    }
+    if (!resident && graph.ops[static_cast<std::size_t>(entry.op)].kind == OpKind::kEmbedRows) {
+      fetched_bytes += costs.fetched_bytes(entry, load);
+    }
+    cpu_s += costs.compute_s(entry, load);
+  }
+  const double disk_s = costs.read_s(std::max<std::int64_t>(touched_bytes - limit_bytes, 0) + fetched_bytes);
+  if (disk_s > cpu_s) return {disk_s, "disk_to_host"};
+  return {cpu_s, "cpu"};
+}
+
+bool embedding_resident(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement) {
+  const std::vector<bool> pinned = pinned_flags(blocks, placement);
+  for (const GraphOp& op : graph.ops) {
+    if (op.kind != OpKind::kEmbedRows) continue;
+    const BlockRange range = blocks.of_tensor(op.weight);
+    for (std::int32_t i = 0; i < range.count; ++i) {
+      if (!pinned[static_cast<std::size_t>(index_of(range.first) + i)]) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace windlass

@@ -1,0 +1,63 @@
+#include "pipeline/ring.h"
+
+#include "src/base/check.h"
+
+namespace windlass {
+
+Ring::Ring(TierManager& tiers, std::byte* memory, std::int64_t slots, std::int64_t slot_bytes)
+    : tiers_(tiers), memory_(memory), slots_(slots), slot_bytes_(slot_bytes) {}
+
+std::size_t Ring::n_loads() const {
+  return plan_->loads.size() + (next_ != nullptr ? next_->loads.size() : 0);
+}
+
+const LoadEntry& Ring::load(std::size_t index) const {
+  const std::size_t own = plan_->loads.size();
+  return index < own ? plan_->loads[index] : next_->loads[index - own];
+}
+
+void Ring::begin_step(const Plan* plan, const Plan* next) {
+  if (next_ != plan) clear();
+  if (plan_ != nullptr) {
+    const auto own = static_cast<std::int64_t>(plan_->loads.size());
+    WINDLASS_CHECK(static_cast<std::int64_t>(released_) == own, released_, own);
+    issued_ -= own;
+  }
+  released_ = 0;
+  plan_ = plan;
+  next_ = next;
+}
+
+void Ring::pump(std::int32_t entry, bool ahead) {
+  while (issued_ < static_cast<std::int64_t>(n_loads()) && loads_ahead() < slots_) {
+    const auto index = static_cast<std::size_t>(issued_);
+    const LoadEntry& next = load(index);
+    if (!ahead && (index >= plan_->loads.size() || next.first_use > entry)) return;
+    WINDLASS_CHECK(next.run.aligned.size_bytes <= slot_bytes_, next.run.aligned.size_bytes, slot_bytes_);
+    if (!tiers_.start_load(next.run, memory_ + (deadline_ % slots_) * slot_bytes_, deadline_)) return;
+    ++deadline_;
+    ++issued_;
+  }
+}
+
+void Ring::drop_front() {
+  tiers_.drop(load(released_).run);
+  ++released_;
+}
+
+void Ring::release(std::int32_t entry) {
+  while (released_ < plan_->loads.size() && static_cast<std::int64_t>(released_) < issued_ &&
+         load(released_).last_use <= entry) {
+    drop_front();
+  }
+}
+
+void Ring::clear() {
+  if (plan_ == nullptr) return;
+  while (static_cast<std::int64_t>(released_) < issued_) drop_front();
+  plan_ = next_ = nullptr;
+  issued_ = 0;
+  released_ = 0;
+}
+
+}  // namespace windlass
