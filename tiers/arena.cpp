@@ -18,9 +18,13 @@ namespace windlass {
 namespace {
 
 constexpr std::int64_t kHugePage = 2 * kMiB;
-// Below this the TLB reaches far enough (1536 entries of 4 KiB are 6 MiB, and small arenas are read
-// once a step at most).
+// Smaller arenas come with budgets so tight that pages which a run never touches (KV of a short
+// answer) matter more than TLB misses.
 constexpr std::int64_t kHugePageArena = 64 * kMiB;
+
+void unmap(std::byte* begin, std::int64_t size_bytes) {
+  if (size_bytes > 0) munmap(begin, static_cast<std::size_t>(size_bytes));
+}
 
 // Writes each page without changing it.
 void touch_pages(std::byte* begin, std::int64_t size_bytes) {
@@ -34,24 +38,26 @@ void touch_pages(std::byte* begin, std::int64_t size_bytes) {
 
 Arena::Arena(std::int64_t size_bytes) : size_bytes_(align_up(size_bytes, kDirectAlignment)) {
   WINDLASS_CHECK(size_bytes > 0, size_bytes);
-  // One huge page more than asked, so that the base can be put on a huge page border; the slack is
-  // never touched.
-  mapped_bytes_ = size_bytes_ + (size_bytes_ >= kHugePageArena ? kHugePage : 0);
-  void* mapping = mmap(nullptr, static_cast<std::size_t>(mapped_bytes_), PROT_READ | PROT_WRITE,
+  // Mapped one huge page larger, so that the base can lie on a huge page border; the rest is
+  // unmapped again.
+  const std::int64_t mapped_bytes = size_bytes_ + kHugePage - kDirectAlignment;
+  void* mapping = mmap(nullptr, static_cast<std::size_t>(mapped_bytes), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) {
     fail(ErrorCode::kNoSpace, "the system refuses {} of memory: {}; lower --ram or raise ulimit -v",
          format_size(size_bytes_), std::generic_category().message(errno));
   }
-  mapping_ = static_cast<std::byte*>(mapping);
-  base_ = mapping_;
-  if (mapped_bytes_ > size_bytes_) {
-    const auto address = reinterpret_cast<std::intptr_t>(mapping_);
-    base_ += align_up(address, kHugePage) - address;
-  }
+  const auto address = reinterpret_cast<std::intptr_t>(mapping);
+  const std::int64_t before_bytes = align_up(address, kHugePage) - address;
+  base_ = static_cast<std::byte*>(mapping) + before_bytes;
+  unmap(static_cast<std::byte*>(mapping), before_bytes);
+  unmap(base_ + size_bytes_, mapped_bytes - before_bytes - size_bytes_);
+  // Where the system uses huge pages unasked, the first touch could make memory resident that is
+  // not carved yet.
+  madvise(base_, static_cast<std::size_t>(size_bytes_), MADV_NOHUGEPAGE);
 }
 
-Arena::~Arena() { munmap(mapping_, static_cast<std::size_t>(mapped_bytes_)); }
+Arena::~Arena() { unmap(base_, size_bytes_); }
 
 ArenaRange Arena::carve(Budget& budget, Tag tag, std::int64_t size_bytes) {
   const std::int64_t rounded = align_up(size_bytes, kDirectAlignment);

@@ -42,9 +42,7 @@ class Arena {
  private:
   void advise_huge_pages();
 
-  std::byte* mapping_ = nullptr;
-  std::byte* base_ = nullptr;  // within the mapping, on a huge page border where the arena is large
-  std::int64_t mapped_bytes_ = 0;
+  std::byte* base_ = nullptr;  // on a huge page border
   std::int64_t size_bytes_ = 0;
   std::int64_t carved_bytes_ = 0;
   std::int64_t huge_end_bytes_ = 0;  // huge pages are asked for below this
