@@ -76,11 +76,10 @@ class TierManager::RowReader {
 };
 
 BlockId TierManager::block_of_row(TensorId tensor, std::int64_t row) const {
-  const BlockRange range = blocks_.of_tensor(tensor);
+  WINDLASS_CHECK(row >= 0 && row < tensors_.at(tensor).n_rows(), row, index_of(tensor));
   // All blocks of a tensor but the last have the same number of rows.
-  const std::int64_t block = row / blocks_.at(range.first).n_rows;
-  WINDLASS_CHECK(row >= 0 && block < range.count, row, index_of(tensor));
-  return BlockId{index_of(range.first) + static_cast<std::int32_t>(block)};
+  const BlockId first = blocks_.of_tensor(tensor).first;
+  return BlockId{index_of(first) + static_cast<std::int32_t>(row / blocks_.at(first).n_rows)};
 }
 
 std::int64_t TierManager::row_staging_bytes(TensorId tensor) const {
