@@ -68,9 +68,12 @@ class Team {
   }
   void run_erased(const Job& job, std::int64_t items, std::int64_t grain);
 
-  struct State;
+  struct State;  // helpers that oneTBB has yet to start keep it alive
+  struct Release {
+    void operator()(State* state) const;
+  };
   int n_threads_;
-  std::shared_ptr<State> state_;  // shared with helpers that oneTBB has yet to start
+  std::unique_ptr<State, Release> state_;
 };
 
 // How an op is cut into chunks: op_items says how many items it has (the unit is stated at its

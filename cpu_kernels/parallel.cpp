@@ -10,10 +10,17 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "cpu_kernels/op_table.h"
 #include "src/base/check.h"
+
+#ifdef __SANITIZE_THREAD__
+extern "C" const char* __tsan_default_suppressions() {
+  return "race_top:tbb::detail::d1::enqueue_task\n";
+}
+#endif
 
 namespace windlass {
 namespace {
@@ -37,6 +44,8 @@ struct Team::State {
               static_cast<std::size_t>(n_threads)),
         arena(n_threads, 1) {}
 
+  struct Helper;
+  static void help_and_release(State* state);
   void help();
   bool wait_for_op(std::uint64_t* last_op);
   void work() {
@@ -60,6 +69,7 @@ struct Team::State {
   alignas(64) std::atomic<int> sleepers{0};
   std::atomic<int> wakes{0};  // what sleepers wait on: an int, so that the wait is a plain futex
   std::atomic<bool> stop{false};
+  std::atomic<int> owners{1};  // the team, and each helper that has not ended
 };
 
 // Spins, then sleeps, until an op opens that this helper has not seen; false when the team ends.
@@ -103,12 +113,28 @@ void Team::State::help() {
   }
 }
 
-Team::Team(int n_threads) : n_threads_(n_threads), state_(std::make_shared<State>(n_threads)) {
+// oneTBB's hand-over of a task from thread to thread is invisible to the thread sanitizer, which
+// would call a task's own fields raced over: the read of `state` is left out of its sight, that of
+// oneTBB's field is suppressed, and `owners` orders all that follows.
+struct Team::State::Helper {
+  State* state;
+  [[gnu::no_sanitize("thread")]] void operator()() const { help_and_release(state); }
+};
+
+void Team::State::help_and_release(State* state) {
+  if (state->owners.load(std::memory_order_acquire) > 0) state->help();
+  Release()(state);
+}
+
+void Team::Release::operator()(State* state) const {
+  if (state->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) delete state;
+}
+
+Team::Team(int n_threads) : n_threads_(n_threads), state_(new State(n_threads)) {
   WINDLASS_CHECK(n_threads >= 1 && n_threads < static_cast<int>(kHelperMask), n_threads);
-  // A helper that oneTBB starts after the team has ended finds `stop` set in the state that it
-  // keeps alive.
   for (int i = 1; i < n_threads; ++i) {
-    state_->arena.enqueue([state = state_] { state->help(); });
+    state_->owners.fetch_add(1, std::memory_order_release);
+    state_->arena.enqueue(State::Helper{state_.get()});
   }
 }
 
