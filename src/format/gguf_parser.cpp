@@ -127,7 +127,7 @@ TensorInfo read_tensor(HeaderCursor& cursor, FileId file, std::int64_t alignment
 // offset order.
 void place_tensors(const HeaderCursor& cursor, std::int64_t data_begin, std::int64_t file_size,
                    std::vector<TensorInfo>& tensors) {
-  std::stable_sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
+  std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
     return a.extent.offset_bytes < b.extent.offset_bytes;
   });
   const std::int64_t data_bytes = std::max<std::int64_t>(file_size - data_begin, 0);

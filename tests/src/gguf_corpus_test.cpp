@@ -21,23 +21,36 @@ thread_local bool watching = false;
 thread_local std::size_t largest_request_bytes = 0;
 thread_local std::size_t requested_bytes = 0;
 
-void* watched_allocate(std::size_t size_bytes) {
+// Null when the system has no memory left.
+void* watched_allocate(std::size_t size_bytes) noexcept {
   if (watching) {
     largest_request_bytes = std::max(largest_request_bytes, size_bytes);
     requested_bytes += size_bytes;
   }
-  if (void* memory = std::malloc(size_bytes == 0 ? 1 : size_bytes)) return memory;
+  return std::malloc(size_bytes == 0 ? 1 : size_bytes);
+}
+
+void* allocate_or_throw(std::size_t size_bytes) {
+  if (void* memory = watched_allocate(size_bytes)) return memory;
   throw std::bad_alloc();
 }
 
 }  // namespace
 
-void* operator new(std::size_t size_bytes) { return watched_allocate(size_bytes); }
-void* operator new[](std::size_t size_bytes) { return watched_allocate(size_bytes); }
+void* operator new(std::size_t size_bytes) { return allocate_or_throw(size_bytes); }
+void* operator new[](std::size_t size_bytes) { return allocate_or_throw(size_bytes); }
+void* operator new(std::size_t size_bytes, const std::nothrow_t&) noexcept {
+  return watched_allocate(size_bytes);
+}
+void* operator new[](std::size_t size_bytes, const std::nothrow_t&) noexcept {
+  return watched_allocate(size_bytes);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
 namespace windlass {
 namespace {
@@ -105,6 +118,9 @@ TEST_CASE("a refused file's error names the offset and what is wrong there") {
       {"bad_big_endian.gguf", "byte 4: a big-endian GGUF file"},
       {"bad_tensor_count.gguf", "byte 8: the tensor count is 1152921504606846976"},
       {"bad_metadata_count.gguf", "byte 16: the metadata count is 1152921504606846976"},
+      {"bad_counts_cut.gguf",
+       "the tensor count is 12, but the 4 B left in the file hold at most 0"},
+      {"bad_truncated_metadata.gguf", "but the 184 B left in the file hold at most 7"},
       {"bad_string_past_end.gguf", "byte 39: the length of a metadata string is 300 B"},
       {"bad_key_too_long.gguf", "more than the 65535 B allowed"},
       {"bad_empty_key.gguf", "byte 24: a metadata key is empty"},

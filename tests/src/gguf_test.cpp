@@ -36,11 +36,12 @@ std::string error_of(ErrorCode code, const Body& body) {
 }
 
 // Shard `number` of `count`, holding tensors t<number>a and t<number>b of 8 floats.
-void write_shard(const std::string& path, std::uint32_t number, std::uint32_t count) {
+void write_shard(const std::string& path, std::uint32_t number, std::uint32_t count,
+                 std::uint32_t tensors_in_all) {
   GgufWriter writer(path);
   writer.add_metadata_u32("split.no", number - 1);
   writer.add_metadata_u32("split.count", count);
-  writer.add_metadata_u32("split.tensors.count", 2 * count);
+  writer.add_metadata_u32("split.tensors.count", tensors_in_all);
   writer.add_metadata("general.name", std::string(number == 1 ? "first" : "other"));
   for (const char* suffix : {"a", "b"}) {
     writer.add_tensor(fmt::format("t{}{}", number, suffix), DType::kF32, {8});
@@ -122,7 +123,7 @@ TEST_CASE("a file that shrinks after it was opened gives an error when an array 
 TEST_CASE("any shard of a split model opens all of them in order") {
   const TempDir folder;
   for (const std::uint32_t number : {1U, 2U, 3U}) {
-    write_shard(shard_path(folder, static_cast<int>(number), 3), number, 3);
+    write_shard(shard_path(folder, static_cast<int>(number), 3), number, 3, 6);
   }
   for (const int given : {1, 2, 3}) {
     const TensorTable table = read_gguf(shard_path(folder, given, 3));
@@ -138,20 +139,23 @@ TEST_CASE("any shard of a split model opens all of them in order") {
 
 TEST_CASE("shards that are missing, misnamed or of another model are refused") {
   const TempDir folder;
-  write_shard(shard_path(folder, 1, 2), 1, 2);
+  write_shard(shard_path(folder, 1, 2), 1, 2, 4);
   CHECK_THAT(error_of(ErrorCode::kIo, [&] { read_gguf(shard_path(folder, 1, 2)); }),
              Contains("shard 2 of 2") && Contains("m-00002-of-00002.gguf: cannot open"));
-  write_shard(shard_path(folder, 2, 2), 1, 2);
+  write_shard(shard_path(folder, 2, 2), 1, 2, 4);
   CHECK_THAT(error_of(ErrorCode::kBadFile, [&] { read_gguf(shard_path(folder, 1, 2)); }),
              Contains("holds shard 1 of 2 by its metadata, not 2 of 2"));
   std::filesystem::copy_file(shard_path(folder, 1, 2), folder.file("renamed.gguf"));
   CHECK_THAT(error_of(ErrorCode::kBadFile, [&] { read_gguf(folder.file("renamed.gguf")); }),
              Contains("does not end in -00001-of-00002.gguf"));
-  write_shard(shard_path(folder, 1, 4), 1, 2);
+  write_shard(shard_path(folder, 1, 4), 1, 2, 4);
   CHECK_THAT(error_of(ErrorCode::kBadFile, [&] { read_gguf(shard_path(folder, 1, 4)); }),
              Contains("is named shard 1 of 4, but its metadata say 2 shards"));
-  write_shard(shard_path(folder, 2, 2), 2, 2);
+  write_shard(shard_path(folder, 2, 2), 2, 2, 4);
   CHECK(read_gguf(shard_path(folder, 1, 2)).tensors.size() == 4);
+  write_shard(shard_path(folder, 1, 2), 1, 2, 5);
+  CHECK_THAT(error_of(ErrorCode::kBadFile, [&] { read_gguf(shard_path(folder, 1, 2)); }),
+             Contains("the 2 shards hold 4 tensors, but split.tensors.count is 5"));
 }
 
 TEST_CASE("opening reads headers only, however large the tensors and the vocabulary are") {

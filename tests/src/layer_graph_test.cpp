@@ -47,12 +47,38 @@ std::vector<std::string> labels(const LayerGraph& graph) {
 
 TEST_CASE("one layer in f32 is the llama block in its order") {
   const Built built = build(TinyLlama(DType::kF32), Activations::kInt8);
-  CHECK(labels(built.graph) ==
-        std::vector<std::string>{"token_embd", "blk.0.attn_norm", "blk.0.attn_q", "blk.0.attn_k",
-                                 "blk.0.attn_v", "blk.0.rope_q", "blk.0.rope_k", "blk.0.kv_append",
-                                 "blk.0.attention", "blk.0.attn_output", "blk.0.ffn_norm",
-                                 "blk.0.ffn_gate", "blk.0.ffn_up", "blk.0.swiglu", "blk.0.ffn_down",
-                                 "select_rows", "output_norm", "output", "logits"});
+  const std::vector<std::string> expected = {
+      "token_embd: - - -> residual",
+      "blk.0.attn_norm: residual - -> normed",
+      "blk.0.attn_q: normed - -> q",
+      "blk.0.attn_k: normed - -> k",
+      "blk.0.attn_v: normed - -> v",
+      "blk.0.rope_q: q - -> q",
+      "blk.0.rope_k: k - -> k",
+      "blk.0.kv_append: k v -> -",
+      "blk.0.attention: q - -> attn_out",
+      "blk.0.attn_output: attn_out - -> residual",
+      "blk.0.ffn_norm: residual - -> normed",
+      "blk.0.ffn_gate: normed - -> gate",
+      "blk.0.ffn_up: normed - -> up",
+      "blk.0.swiglu: gate up -> gate",
+      "blk.0.ffn_down: gate - -> residual",
+      "select_rows: residual - -> head_in",
+      "output_norm: head_in - -> head_in",
+      "output: head_in - -> logits",
+      "logits: logits - -> -",
+  };
+  std::vector<std::string> found;
+  const auto name = [&](BufferId id) { return id == kNoBuffer ? "-" : built.buffer(id).name; };
+  for (const GraphOp& op : built.graph.ops) {
+    found.push_back(
+        fmt::format("{}: {} {} -> {}", op.label, name(op.in), name(op.in2), name(op.out)));
+  }
+  CHECK(found == expected);
+  for (const GraphOp& op : built.graph.ops) {
+    if (op.weight == kNoTensor) continue;
+    CHECK(built.table.at(op.weight).name == op.label + ".weight");
+  }
 }
 
 TEST_CASE("quantised weights get one quantise op for each input that they read") {
