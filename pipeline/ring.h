@@ -18,7 +18,8 @@ class Ring {
   // The loads to play now and, ahead of their step, next (null: nothing ahead). What was read ahead for `plan` stays; what was
   // read ahead for another plan is dropped.
   void begin_step(const Plan* plan, const Plan* next);
-  // Issues loads into free slots, in order: all that fit, or (ahead == false) only those that `entry` needs.
+  // Issues loads into free slots, in order: all that fit (up to one whose blocks are still held), or (ahead == false) only
+  // those that `entry` needs.
   void pump(std::int32_t entry, bool ahead);
   // Frees the slots whose last user was `entry`.
   void release(std::int32_t entry);
@@ -30,6 +31,7 @@ class Ring {
   const LoadEntry& load(std::size_t index) const;  // index runs over plan's loads, then next's
   std::size_t n_loads() const;
   void drop_front();
+  bool is_held(const Run& run) const;
 
   TierManager& tiers_;
   std::byte* memory_;
