@@ -11,11 +11,11 @@ Executor::Executor(TierManager& tiers, OpRunner& ops, Ring& ring, std::int32_t m
 }
 
 void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
-  ring_.begin_step(&plan, next);
-  ring_.pump(0, overlap_);
-  tiers_.poll();
-  ops_.begin_step(step);
   try {
+    ring_.begin_step(&plan, next);
+    ring_.pump(0, overlap_);
+    tiers_.poll();
+    ops_.begin_step(step);
     for (std::size_t i = 0; i < plan.compute.size(); ++i) {
       run_entry(plan.compute[i], static_cast<std::int32_t>(i), step);
     }
