@@ -10,7 +10,7 @@ if [[ $preset == fuzz ]]; then tools/install_deps.sh --fuzz; else tools/install_
 
 mkdir -p "build/$preset"
 log=build/$preset/build.log
-if ! cmake --preset "$preset" >"$log" 2>&1; then
+if ! cmake --preset "$preset" -D WINDLASS_TESTS=ON >"$log" 2>&1; then
   cat "$log" >&2
   exit 1
 fi

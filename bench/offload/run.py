@@ -85,7 +85,7 @@ def make_bench(args, names):
         fio.require()
     if os.geteuid() != 0 and any(name.startswith(("offload", "smollm2-")) for name in names):
         raise BenchError("memory cgroups need root: use sudo, or --only memory or plan")
-    args.work_dir.mkdir(parents=True, exist_ok=True)
+    (args.work_dir / "profile").mkdir(parents=True, exist_ok=True)
     status, smollm2, err, _, _ = run([ROOT / "tools" / "fetch_smollm2.sh"])
     if status != 0:
         raise BenchError(f"fetch_smollm2.sh: {err.strip()}")
