@@ -19,6 +19,7 @@ namespace {
 
 // Reads in flight: past 8 MiB the disk's rate no longer grows (docs/measurements); small reads need the depth.
 constexpr int kReadsInFlight = 32;
+constexpr std::int64_t kLoadPieceBytes = 16 * kMiB;  // 17 ms at 0.9 GB/s
 constexpr std::int64_t kTraceEvents = 1 << 20;  // 24 MiB, only with --trace
 
 std::int32_t most_blocks(const Plan& plan) {
@@ -48,14 +49,26 @@ struct Engine::State {
         activations(arena.carve(budget, Tag::kActivations, plan.placement().activation_bytes)),
         kv(plan.kv, plan.context_tokens, arena, budget), store(model.tensors.files),
         io(make_io_engine(kReadsInFlight, &io_note)),
-        tiers(model.tensors, plan.blocks, store, *io, TierManagerOptions{}),
+        trace(tracing() ? kTraceEvents : 0),
+        tiers(model.tensors, plan.blocks, store, *io, tier_options()),
         team(options.threads > 0 ? options.threads : usable_cores()),
         rope(model.spec.rope, read_frequency_factors()), runner(op_runner_parts()),
         ring(tiers, arena.at(ring_range), plan.placement().ring_slots, plan.placement().slot_bytes),
-        trace(options.trace_path.empty() ? 0 : kTraceEvents),
         executor(tiers, runner, ring, std::max(most_blocks(plan.with_head), most_blocks(plan.without_head)),
-                 options.overlap, options.trace_path.empty() ? nullptr : &trace) {
+                 options.overlap, tracing() ? &trace : nullptr) {
     register_ring();
+  }
+
+  bool tracing() const { return !options.trace_path.empty(); }
+
+  TierManagerOptions tier_options() {
+    TierManagerOptions chosen;
+    if (tracing()) {
+      chosen.observer = [this](int place, double begin_s, double end_s) {
+        trace.add(disk_row(place), -1, begin_s, end_s);
+      };
+    }
+    return chosen;
   }
 
   OpRunnerParts op_runner_parts() {
@@ -84,6 +97,7 @@ struct Engine::State {
     if (!io->register_memory(std::span(arena.at(first), static_cast<std::size_t>(size)), &why)) notes.push_back(why);
   }
 
+  std::vector<TierManager::Placed> placed_pieces() const;
   void load_pinned(const Progress& progress);
   void run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows, const Plan* next,
                 const LogitsSink& sink);
@@ -103,12 +117,12 @@ struct Engine::State {
   DiskStore store;
   std::string io_note;
   std::unique_ptr<IoEngine> io;
+  Trace trace;
   TierManager tiers;
   Team team;
   RopeTable rope;
   OpRunner runner;
   Ring ring;
-  Trace trace;
   Executor executor;
 
   bool loaded = false;
@@ -119,17 +133,35 @@ struct Engine::State {
   PhaseMeter prefill, decode;
 };
 
+// The pinned runs in pieces of up to kLoadPieceBytes, so that progress shows and Ctrl-C is heard. Two pieces may both read the
+// page that their border lies in: the same bytes to the same place.
+std::vector<TierManager::Placed> Engine::State::placed_pieces() const {
+  std::vector<TierManager::Placed> pieces;
+  for (const PlacedRun& placed : plan.placement().pinned) {
+    std::byte* base = arena.at(pinned.offset_bytes + placed.arena_offset_bytes);
+    const std::int32_t end = index_of(placed.run.blocks.first) + placed.run.blocks.count;
+    for (std::int32_t first = index_of(placed.run.blocks.first); first < end;) {
+      std::int32_t count = 1;
+      while (first + count < end &&
+             make_run(plan.blocks, {BlockId{first}, count + 1}).aligned.size_bytes <= kLoadPieceBytes) {
+        ++count;
+      }
+      const Run piece = make_run(plan.blocks, {BlockId{first}, count});
+      const std::int64_t offset = piece.aligned.offset_bytes - placed.run.aligned.offset_bytes;
+      pieces.push_back({piece, base + offset});
+      first += count;
+    }
+  }
+  return pieces;
+}
+
 void Engine::State::load_pinned(const Progress& progress) {
   if (loaded) return;
   const double begin_s = now_s();
   const LinkStats before = tiers.disk_to_host();
   const std::int64_t total = plan.placement().pinned_bytes;
   arena.populate(pinned);
-  std::vector<TierManager::Placed> placed;
-  for (const PlacedRun& run : plan.placement().pinned) {
-    placed.push_back({run.run, arena.at(pinned.offset_bytes + run.arena_offset_bytes)});
-  }
-  tiers.load_all(placed, [&](std::int64_t done) {
+  tiers.load_all(placed_pieces(), [&](std::int64_t done) {
     if (progress) progress(done, total, "load");
   });
   load_bytes = tiers.disk_to_host().bytes - before.bytes;

@@ -19,15 +19,6 @@ namespace {
 
 constexpr int kProfileVersion = 1;
 
-std::string cpu_model_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    const std::size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown CPU";
-}
-
 nlohmann::json rates_json(const std::array<MatMulRates, kDTypeCount>& rates) {
   nlohmann::json json = nlohmann::json::object();
   for (int id = 0; id < kDTypeCount; ++id) {
@@ -73,6 +64,15 @@ class Reader {
 };
 
 }  // namespace
+
+std::string cpu_model_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown CPU";
+}
 
 nlohmann::json to_json(const Profile& profile) {
   return {{"version", kProfileVersion},
@@ -159,7 +159,6 @@ Profile load_or_measure_profile(const ProfileOptions& options,
     }
   }
   Profile profile = measure_profile(options, progress);
-  profile.cpu = cpu_model_name();
   std::error_code ignored;
   std::filesystem::create_directories(options.cache_dir, ignored);
   try {

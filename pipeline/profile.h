@@ -52,6 +52,9 @@ std::string profile_cache_path(const ProfileOptions& options);
 Profile load_or_measure_profile(const ProfileOptions& options,
                                 const std::function<void(double, const char*)>& progress, bool* measured);
 
+// "Intel(R) Xeon(R) Processor", from /proc/cpuinfo.
+std::string cpu_model_name();
+
 nlohmann::json to_json(const Profile& profile);
 // Error(kBadFile) naming path and key for anything missing or out of range.
 Profile read_profile(const std::string& path);

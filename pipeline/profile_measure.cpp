@@ -254,6 +254,7 @@ Profile measure_profile(const ProfileOptions& options, const std::function<void(
   Arena arena(std::clamp(align_down(options.memory_bytes, kMiB), least, kMostBuffer));
   const std::span<std::byte> memory(arena.at(0), static_cast<std::size_t>(arena.size_bytes()));
   Profile profile;
+  profile.cpu = cpu_model_name();
   profile.isa = isa_name(options.isa);
   profile.threads = options.threads;
   report(0.0, "disk");

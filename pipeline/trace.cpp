@@ -1,5 +1,6 @@
 #include "pipeline/trace.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -11,12 +12,8 @@ namespace windlass {
 namespace {
 
 const char* row_name(TraceRow row) {
-  switch (row) {
-    case TraceRow::kCompute: return "cpu";
-    case TraceRow::kDisk: return "disk_to_host";
-    case TraceRow::kWait: return "waiting for disk";
-  }
-  return "";
+  if (row == TraceRow::kCompute) return "cpu";
+  return row == TraceRow::kWait ? "waiting for disk" : "disk_to_host";
 }
 
 }  // namespace
@@ -26,12 +23,15 @@ std::int64_t Trace::size_bytes() const { return static_cast<std::int64_t>(events
 void Trace::write(const std::string& path, const std::vector<std::string>& names) const {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "w"), &std::fclose);
   if (file == nullptr) fail(ErrorCode::kIo, "{}: cannot write the trace: {}", path, std::strerror(errno));
-  const double origin_s = events_.empty() ? 0 : events_.front().begin_s;
+  double origin_s = events_.empty() ? 0 : events_.front().begin_s;
+  for (const Event& event : events_) origin_s = std::min(origin_s, event.begin_s);
   fmt::print(file.get(), "{{\"displayTimeUnit\":\"ms\",\"otherData\":{{\"dropped\":{}}},\"traceEvents\":[", dropped_);
-  for (const TraceRow row : {TraceRow::kCompute, TraceRow::kDisk, TraceRow::kWait}) {
+  int last_row = static_cast<int>(TraceRow::kDisk);
+  for (const Event& event : events_) last_row = std::max(last_row, static_cast<int>(event.row));
+  for (int row = 0; row <= last_row; ++row) {
     fmt::print(file.get(),
                "{}{{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":{},\"args\":{{\"name\":\"{}\"}}}}",
-               row == TraceRow::kCompute ? "\n" : ",\n", static_cast<int>(row), row_name(row));
+               row == 0 ? "\n" : ",\n", row, row_name(static_cast<TraceRow>(row)));
   }
   for (const Event& event : events_) {
     const char* name = event.name < 0 ? row_name(event.row) : names[static_cast<std::size_t>(event.name)].c_str();

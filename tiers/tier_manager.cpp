@@ -4,6 +4,7 @@
 #include <array>
 
 #include "src/base/check.h"
+#include "src/base/clock.h"
 #include "src/base/units.h"
 
 namespace windlass {
@@ -29,6 +30,7 @@ TierManager::TierManager(const TensorTable& tensors, const BlockTable& blocks,
       blocks_(blocks),
       link_(store, engine, options.max_runs + kRowReads, options.request_bytes),
       residency_(static_cast<std::int64_t>(blocks.blocks().size())),
+      observer_(options.observer),
       runs_(static_cast<std::size_t>(options.max_runs)) {
   row_requests_.reserve(kRowBatch);
 }
@@ -42,7 +44,7 @@ bool TierManager::start_load(const Run& run, std::byte* destination, std::int64_
     const std::int64_t offset = blocks_.at(id).extent.offset_bytes - run.aligned.offset_bytes;
     residency_.begin_load(id, destination + offset);
   });
-  *slot = {run, link_.start(run.aligned, destination, deadline)};
+  *slot = {run, link_.start(run.aligned, destination, deadline), now_s()};
   link_.poll();
   return true;
 }
@@ -62,6 +64,7 @@ void TierManager::finish(RunSlot& slot) {
   link_.release(slot.transfer);
   slot.transfer = kNoTransfer;
   for_each_block(slot.run.blocks, [&](BlockId id) { residency_.finish_load(id); });
+  if (observer_) observer_(static_cast<int>(&slot - runs_.data()), slot.begin_s, now_s());
 }
 
 TierManager::RunSlot* TierManager::slot_of(BlockId id) {

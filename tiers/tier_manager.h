@@ -19,10 +19,14 @@
 
 namespace windlass {
 
+// Told when a run has arrived: which of the max_runs places it held, and when it was asked for and when it was there (now_s).
+using RunObserver = std::function<void(int place, double begin_s, double end_s)>;
+
 struct TierManagerOptions {
   int max_runs = 64;  // runs loading at once
   std::int64_t request_bytes = kRequestBytes;
   static constexpr std::int64_t kRequestBytes = std::int64_t{1} << 20;
+  RunObserver observer = nullptr;
 };
 
 // Owner-thread. No allocation after construction. Tables, store, engine and every destination
@@ -75,6 +79,7 @@ class TierManager {
   struct RunSlot {
     Run run;
     TransferId transfer = kNoTransfer;  // kNoTransfer: slot free
+    double begin_s = 0;
   };
   // A row to fetch and where in the caller's list it stands.
   struct RowRequest {
@@ -95,6 +100,7 @@ class TierManager {
   const BlockTable& blocks_;
   DiskLink link_;
   Residency residency_;
+  RunObserver observer_;
   std::vector<RunSlot> runs_;             // fixed size: loading runs
   std::vector<RowRequest> row_requests_;  // fixed capacity: kRowBatch
 };
