@@ -18,7 +18,7 @@
 
 #ifdef __SANITIZE_THREAD__
 extern "C" const char* __tsan_default_suppressions() {
-  return "race_top:tbb::detail::d1::enqueue_task\n";
+  return "race_top:tbb::detail::d1::enqueue_task\ncalled_from_lib:libtbb.so\n";
 }
 #endif
 
@@ -115,7 +115,7 @@ void Team::State::help() {
 
 // oneTBB's hand-over of a task from thread to thread is invisible to the thread sanitizer, which
 // would call a task's own fields raced over: the read of `state` is left out of its sight, that of
-// oneTBB's field is suppressed, and `owners` orders all that follows.
+// oneTBB's field and what happens inside its library are suppressed, and `owners` orders the rest.
 struct Team::State::Helper {
   State* state;
   [[gnu::no_sanitize("thread")]] void operator()() const { help_and_release(state); }
