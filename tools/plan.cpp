@@ -66,7 +66,9 @@ int plan_command(const Invocation& invocation) {
     fail(ErrorCode::kUsage, "-d {}: the context of {} tokens (-c) has no room for one more",
          options.depth_tokens, engine_options.context_tokens);
   }
-  engine_options.table_bytes = make_tokenizer_or_ids(model)->size_bytes();
+  // What `run` holds beside the engine.
+  engine_options.table_bytes = make_tokenizer_or_ids(model)->size_bytes() +
+                               Sampler(options.sampling, model.spec.n_vocab).size_bytes();
   ProgressDisplay display(options.progress);
   Profile profile = obtain_profile(options, engine_options, model.path, display);
   apply_what_if(what_if, profile);

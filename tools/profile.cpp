@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "src/base/units.h"
@@ -50,6 +50,7 @@ int profile_command(const Invocation& invocation) {
   const EngineOptions engine_options = make_engine_options(options);
   const ProfileOptions profile_options =
       make_profile_options(options, engine_options, options.model);
+  std::filesystem::create_directories(profile_options.cache_dir);
   ProgressDisplay display(options.progress);
   const Profile profile = measure_profile(profile_options, [&](double part, const char* what) {
     throw_if_interrupted();

@@ -1,6 +1,5 @@
 // windlass run: one prompt to text, streamed as it comes; or a chat (chat.cpp).
-#include <spdlog/spdlog.h>
-
+#include <algorithm>
 #include <cstdio>
 
 #include "src/base/error.h"
@@ -50,8 +49,8 @@ std::vector<std::int32_t> templated_prompt_ids(const Invocation& invocation,
 std::int64_t wanted_context(const Options& options, std::int64_t prompt_tokens,
                             const ModelSpec& spec) {
   if (options.context_tokens == 0) {
-    return options.predict >= 0 ? prompt_tokens + options.predict
-                                : std::max(prompt_tokens, spec.context_length);
+    const std::int64_t longest = std::max(prompt_tokens, spec.context_length);
+    return options.predict >= 0 ? std::min(prompt_tokens + options.predict, longest) : longest;
   }
   if (prompt_tokens > options.context_tokens) {
     fail(ErrorCode::kNoSpace,
@@ -114,10 +113,6 @@ int run_once(Generation& generation, const Invocation& invocation, ProgressDispl
 void open_engine(Generation& generation, const Options& options, std::int64_t context_tokens,
                  std::int64_t max_rows, ProgressDisplay& display) {
   const Model& model = generation.model;
-  if (context_tokens > model.spec.context_length) {
-    spdlog::warn("the context of {} tokens is beyond the {} that {} was trained for",
-                 context_tokens, model.spec.context_length, model.path);
-  }
   EngineOptions engine_options = make_engine_options(options);
   generation.sampler = std::make_unique<Sampler>(options.sampling, model.spec.n_vocab);
   engine_options.context_tokens = context_tokens;
