@@ -1,0 +1,238 @@
+// Bad input: each case is a one-line error that says what to do, the right exit status, and no file
+// left behind.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "src/format/gguf.h"
+#include "tests/end_to_end/program.h"
+#include "tests/support/catch.h"
+
+namespace windlass::test {
+namespace {
+
+struct Case {
+  Arguments arguments;
+  int exit_status;
+  std::string says;
+};
+
+void check(const Case& bad) {
+  const ProcessResult result = windlass(bad.arguments);
+  INFO(nlohmann::json(bad.arguments).dump() << " gave " << result.exit_status << "\n"
+                                            << result.err);
+  CHECK(result.signal == 0);
+  CHECK(result.exit_status == bad.exit_status);
+  CHECK_THAT(result.err, Contains(bad.says));
+  CHECK(result.err.starts_with("windlass: error: "));
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  CHECK(result.out.empty());
+
+  Arguments with_json = bad.arguments;
+  with_json.emplace_back("--json");
+  const ProcessResult json_result = windlass(with_json);
+  INFO(json_result.out);
+  CHECK(json_result.exit_status == bad.exit_status);
+  const auto json = nlohmann::json::parse(json_result.out, nullptr, false);
+  REQUIRE(json.is_object());
+  CHECK_FALSE(json["error"]["code"].get<std::string>().empty());
+  CHECK_THAT(json["error"]["message"].get<std::string>(), Contains(bad.says));
+}
+
+Arguments run_with(const std::string& model, const Arguments& more) {
+  Arguments arguments = {"run", "-m", model, "--raw", "-n", "1"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+TEST_CASE("a command line that is wrong is refused with the nearest right name") {
+  const std::string model = golden_model("llama");
+  const std::vector<Case> cases = {
+      {{"rnu", "-m", model}, 2, "unknown command rnu; the nearest is run"},
+      {{"--josn"}, 2, "unknown flag --josn"},
+      {run_with(model, {"-p", "x", "--rma", "1GiB"}), 2,
+       "unknown flag --rma; the nearest is --ram"},
+      {run_with(model, {"-p", "x", "-ctx", "12"}), 2, "unknown flag -ctx; the nearest is -ct"},
+      {run_with(model, {"-p", "x", "-n"}), 2, "--predict"},
+      {run_with(model, {"-p", "x", "-n", "many"}), 2, "many"},
+      {run_with(model, {"-p", "x", "-n", "-2"}), 2, "-n -2"},
+      {run_with(model, {"-p", "x", "-c", "-1"}), 2, "-c -1"},
+      {run_with(model, {"-p", "x", "--ram", "5"}), 2, "--ram"},
+      {run_with(model, {"-p", "x", "--ram", "-1GiB"}), 2, "--ram"},
+      {run_with(model, {"-p", "x", "--ram", "muchGiB"}), 2, "--ram"},
+      {run_with(model, {"-p", "x", "--vram", "4GiB"}), 1,
+       "--vram 4GiB: this build has no CUDA kernels"},
+      {run_with(model, {"-p", "x", "-ctk", "f32"}), 2, "K and V must have the same type"},
+      {run_with(model, {"-p", "x", "-ctk", "q4_0", "-ctv", "q4_0"}), 2, "q4_0"},
+      {run_with(model, {"-p", "x", "--isa", "avx9"}), 2, "avx9"},
+      {run_with(model, {"-p", "x", "stray"}), 2, "stray"},
+      {run_with(model, {"-p", "x", "-f", "y"}), 2, "more than one prompt"},
+      {run_with(model, {}), 2, "no prompt given"},
+      {{"run", "-m", model}, 2, "give a prompt"},
+      {{"run", "-p", "x"}, 2, "no model given"},
+      {{"run", "-m", model, "-p", "x", "--add-special"}, 2, "--raw"},
+      {run_with(model, {"-p", "x", "-sys", "y"}), 2, "-sys acts only with the chat template"},
+      {{"logits", "-m", model, "-p", "x"}, 2, "-o OUT.npy"},
+      {{"tokenize", "-m", model}, 2, "-p TEXT, -f FILE, --stdin"},
+      {{"plan", "-m", model, "--what-if", "nvem=7GB"}, 2, "unknown key; the nearest is nvme"},
+      {{"plan", "-m", model, "--what-if", "vram=24GiB"}, 1, "no GPU to plan for"},
+      {{"plan", "-m", model, "--what-if", "ram=8GiB", "--ram", "16GiB"}, 2, "--what-if ram"},
+      {{"plan", "-m", model, "--what-if", "nvme=0"}, 2, "above 0"},
+      {{"synth"}, 2, "no output file given"},
+  };
+  for (const Case& bad : cases) check(bad);
+  CHECK(windlass({}).exit_status == 2);
+  CHECK_THAT(windlass({}).err, Contains("no command given"));
+}
+
+TEST_CASE("a prompt that is empty, too long or not of the vocabulary is refused with numbers") {
+  const Folder folder;
+  const std::string model = golden_model("llama");
+  write_bytes(folder / "empty.json", "[]");
+  write_ids(folder / "long.json", std::vector<std::int32_t>(100, 5));
+  write_ids(folder / "outside.json", {1, 512});
+  write_bytes(folder / "text.json", "[1, \"two\"]");
+  write_bytes(folder / "object.json", "{\"ids\": [1]}");
+  check({run_with(model, {"--ids", folder / "empty.json"}), 2, "holds no token"});
+  check({run_with(model, {"--ids", folder / "long.json", "-c", "64"}), 1,
+         "the prompt has 100 tokens and the context 64"});
+  check({run_with(model, {"--ids", folder / "outside.json"}), 2,
+         "entry 1 is 512, but the vocabulary has 512 tokens"});
+  check({run_with(model, {"--ids", folder / "text.json"}), 2, "entry 1 is not a token id"});
+  check({run_with(model, {"--ids", folder / "object.json"}), 2, "not a JSON array"});
+  check({run_with(model, {"--ids", folder / "absent.json"}), 1, "absent.json"});
+  const std::string out = folder / "out.npy";
+  check({{"logits", "-m", model, "--ids", folder / "long.json", "-c", "64", "-o", out},
+         1,
+         "100 tokens"});
+  check({{"logits", "-m", model, "--ids", folder / "long.json", "-o", folder / "no/such/out.npy"},
+         1,
+         "no/such"});
+  CHECK_FALSE(std::filesystem::exists(out));
+  CHECK_FALSE(std::filesystem::exists(out + ".partial"));
+}
+
+TEST_CASE("a file that is no model is refused by name, whatever is wrong with it") {
+  const Folder folder;
+  const std::string whole = read_bytes(golden_model("llama"));
+  write_bytes(folder / "empty.gguf", "");
+  write_bytes(folder / "magic.gguf", "GGML" + whole.substr(4));
+  std::string absurd = whole;
+  std::fill(absurd.begin() + 8, absurd.begin() + 16, '\xff');
+  write_bytes(folder / "counts.gguf", absurd);
+  const std::vector<Case> cases = {
+      {run_with(folder / "absent.gguf", {"-p", "x"}), 1, "absent.gguf"},
+      {run_with(folder.path().string(), {"-p", "x"}), 1, folder.path().string()},
+      {run_with(folder / "empty.gguf", {"-p", "x"}), 1, "empty.gguf"},
+      {run_with(folder / "magic.gguf", {"-p", "x"}), 1, "magic.gguf"},
+      {run_with(folder / "counts.gguf", {"-p", "x"}), 1, "counts.gguf"},
+  };
+  for (const Case& bad : cases) check(bad);
+  for (const char* command : {"info", "tokenize", "plan", "logits", "perplexity"}) {
+    Arguments arguments = {command, "-m", folder / "magic.gguf"};
+    const std::string name = command;
+    if (name == "tokenize") arguments.insert(arguments.end(), {"-p", "x"});
+    if (name == "perplexity") arguments.insert(arguments.end(), {"-f", folder / "magic.gguf"});
+    if (name == "logits") arguments.insert(arguments.end(), {"-p", "x", "-o", folder / "out.npy"});
+    check({arguments, 1, "magic.gguf"});
+  }
+}
+
+TEST_CASE("a model cut off anywhere is refused, and nothing is written") {
+  const Folder folder;
+  const std::string whole = read_bytes(golden_model("llama"));
+  write_ids(folder / "ids.json", {1, 2, 3});
+  const std::string cut = folder / "cut.gguf", out = folder / "out.npy";
+  for (std::size_t size = 1; size < whole.size(); size += whole.size() / 23) {
+    write_bytes(cut, whole.substr(0, size));
+    const ProcessResult result =
+        windlass({"logits", "-m", cut, "--ids", folder / "ids.json", "-o", out});
+    INFO(size << " bytes: " << result.err);
+    CHECK(result.exit_status == 1);
+    CHECK_THAT(result.err, Contains("cut.gguf"));
+    CHECK_FALSE(std::filesystem::exists(out));
+    CHECK_FALSE(std::filesystem::exists(out + ".partial"));
+  }
+}
+
+TEST_CASE(
+    "a model that shrinks while it is read ends the run with its name, and nothing is written") {
+  const Folder folder;
+  const std::string model = folder / "model.gguf", out = folder / "out.npy";
+  windlass_json({"synth", model, "--layers", "6", "--embd", "256", "--ffn", "1024", "--heads", "8",
+                 "--kv-heads", "1", "--vocab", "2048", "--type", "f32"});
+  write_ids(folder / "ids.json", std::vector<std::int32_t>(8000, 4));
+  const ProcessOptions cut_soon{.watch_for = "\"prefill\"", .on_seen = [&](int) {
+                                  std::filesystem::resize_file(model, 1 << 20);
+                                }};
+  const ProcessResult result = windlass({"logits", "-m", model, "--ids", folder / "ids.json", "-o",
+                                         out, "--ram", "16MiB", "-ub", "16", "--progress", "json"},
+                                        cut_soon);
+  INFO(result.err);
+  CHECK(result.exit_status == 1);
+  CHECK_THAT(result.err, Contains("windlass: error: ") && Contains("model.gguf"));
+  CHECK_FALSE(std::filesystem::exists(out));
+  CHECK_FALSE(std::filesystem::exists(out + ".partial"));
+}
+
+TEST_CASE("what this build does not run is named with what it does") {
+  const Folder folder;
+  {
+    GgufWriter writer(folder / "mamba.gguf");
+    writer.add_metadata("general.architecture", std::string("mamba"));
+    writer.add_tensor("token_embd.weight", DType::kF32, {4, 32});
+    writer.begin_data();
+    writer.skip_data();
+    writer.finish();
+  }
+  check({run_with(folder / "mamba.gguf", {"-p", "x"}), 1, "mamba"});
+  check({run_with(folder / "mamba.gguf", {"-p", "x"}), 1, "llama"});
+  check(
+      {run_with(golden_model("llama"), {"-p", "x"}), 1, "--ids"});  // its pre-tokenizer is not here
+}
+
+TEST_CASE("a budget that is too small says the least that works") {
+  const Folder folder;
+  write_ids(folder / "ids.json", {1, 2, 3});
+  const std::string out = folder / "out.npy";
+  check({run_with(golden_model("llama"), {"--ids", folder / "ids.json", "--ram", "64KiB"}), 1,
+         "--ram"});
+  check({{"logits", "-m", golden_model("llama"), "--ids", folder / "ids.json", "--ram", "64KiB",
+          "-o", out},
+         1,
+         "--ram"});
+  CHECK_FALSE(std::filesystem::exists(out));
+}
+
+TEST_CASE("synth refuses shapes that cannot be, and leaves nothing behind") {
+  const Folder folder;
+  const std::string out = folder / "out.gguf";
+  const auto synth = [&](const Arguments& more) {
+    Arguments arguments = {"synth", out};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  check({synth({"--preset", "llama-2b"}), 2, "unknown preset llama-2b; the nearest is llama-1b"});
+  check({synth({"--preset", "llama-1b", "--layers", "3"}), 2, "--preset"});
+  check({synth({"--preset", "llama-1b", "--type", "q9"}), 2, "--type q9"});
+  check({synth({"--layers", "1"}), 2, "--embd"});
+  check({synth({"--layers", "1", "--embd", "40", "--ffn", "64", "--heads", "2", "--vocab", "8",
+                "--head-dim", "16"}),
+         2, "no multiple of the 32"});
+  check({synth({"--layers", "1", "--embd", "64", "--ffn", "64", "--heads", "3", "--kv-heads", "2",
+                "--vocab", "8"}),
+         2, "--kv-heads"});
+  check({synth({"--preset", "llama-1b", "--tokenizer", folder / "absent.gguf"}), 1, "absent.gguf"});
+  CHECK(folder.empty());
+}
+
+TEST_CASE("output to a closed pipe is an error, not a crash") {
+  const ProcessResult result =
+      windlass({"info", "-m", golden_model("llama")}, {.close_output = true});
+  CHECK(result.signal == 0);
+  CHECK(result.exit_status == 1);
+  CHECK_THAT(result.err, Contains("standard output"));
+}
+
+}  // namespace
+}  // namespace windlass::test
