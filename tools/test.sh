@@ -2,7 +2,7 @@
 # Installs what is missing, builds and runs the tests: the one command before a change is handed in.
 # usage: tools/test.sh [PRESET] [CTEST_ARGUMENT...]
 #   tools/test.sh                      release
-#   tools/test.sh asan -R 'src: '      AddressSanitizer and UBSan, tests of src only
+#   tools/test.sh asan -R '^src:'       AddressSanitizer and UBSan, tests of src only
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
