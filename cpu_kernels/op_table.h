@@ -68,12 +68,9 @@ class Team {
   }
   void run_erased(const Job& job, std::int64_t items, std::int64_t grain);
 
-  struct State;  // helpers that oneTBB has yet to start keep it alive
-  struct Release {
-    void operator()(State* state) const;
-  };
+  struct State;
   int n_threads_;
-  std::unique_ptr<State, Release> state_;
+  std::unique_ptr<State> state_;
 };
 
 // How an op is cut into chunks: op_items says how many items it has (the unit is stated at its

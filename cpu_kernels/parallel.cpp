@@ -6,11 +6,11 @@
 #include <immintrin.h>
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
+#include <oneapi/tbb/task_group.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <optional>
 #include <thread>
 
 #include "cpu_kernels/op_table.h"
@@ -18,7 +18,7 @@
 
 #ifdef __SANITIZE_THREAD__
 extern "C" const char* __tsan_default_suppressions() {
-  return "race_top:tbb::detail::d1::enqueue_task\ncalled_from_lib:libtbb.so\n";
+  return "race_top:oneapi/tbb/\ncalled_from_lib:libtbb.so\n";
 }
 #endif
 
@@ -40,12 +40,11 @@ constexpr int kPausesPerLook = 32;  // pauses between looks at the clock, about 
 
 struct Team::State {
   explicit State(int n_threads)
-      : limit(std::in_place, tbb::global_control::max_allowed_parallelism,
-              static_cast<std::size_t>(n_threads)),
+      : limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(n_threads)),
         arena(n_threads, 1) {}
 
   struct Helper;
-  static void help_and_release(State* state);
+  static void enter(State* state);
   void help();
   bool wait_for_op(std::uint64_t* last_op);
   void work() {
@@ -57,10 +56,9 @@ struct Team::State {
     }
   }
 
-  // Else oneTBB starts no more threads than there are cores, and warns. The least of all limits in
-  // force counts, so this one goes with its team, not with the helpers that outlive it.
-  std::optional<tbb::global_control> limit;
+  tbb::global_control limit;  // else oneTBB starts no more threads than there are cores, and warns
   tbb::task_arena arena;
+  tbb::task_group group;
   // Written by the caller while the gate is closed and nobody is inside.
   Job job = {};
   std::int64_t items = 0, grain = 1, chunks = 0;
@@ -69,7 +67,7 @@ struct Team::State {
   alignas(64) std::atomic<int> sleepers{0};
   std::atomic<int> wakes{0};  // what sleepers wait on: an int, so that the wait is a plain futex
   std::atomic<bool> stop{false};
-  std::atomic<int> owners{1};  // the team, and each helper that has not ended
+  std::atomic<int> helpers{0};  // that have not ended
 };
 
 // Spins, then sleeps, until an op opens that this helper has not seen; false when the team ends.
@@ -114,35 +112,35 @@ void Team::State::help() {
 }
 
 // oneTBB's hand-over of a task from thread to thread is invisible to the thread sanitizer, which
-// would call a task's own fields raced over: the read of `state` is left out of its sight, that of
-// oneTBB's field and what happens inside its library are suppressed, and `owners` orders the rest.
+// would call a task's own fields raced over: the read of `state` is left out of its sight, those of
+// oneTBB's fields and all inside its library are suppressed, and `helpers` orders the rest.
 struct Team::State::Helper {
   State* state;
-  [[gnu::no_sanitize("thread")]] void operator()() const { help_and_release(state); }
+  [[gnu::no_sanitize("thread")]] void operator()() const { enter(state); }
 };
 
-void Team::State::help_and_release(State* state) {
-  if (state->owners.load(std::memory_order_acquire) > 0) state->help();
-  Release()(state);
+void Team::State::enter(State* state) {
+  if (state->helpers.load(std::memory_order_acquire) > 0) state->help();
+  state->helpers.fetch_sub(1, std::memory_order_release);
 }
 
-void Team::Release::operator()(State* state) const {
-  if (state->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) delete state;
-}
-
-Team::Team(int n_threads) : n_threads_(n_threads), state_(new State(n_threads)) {
+Team::Team(int n_threads) : n_threads_(n_threads), state_(std::make_unique<State>(n_threads)) {
   WINDLASS_CHECK(n_threads >= 1 && n_threads < static_cast<int>(kHelperMask), n_threads);
+  state_->helpers.store(n_threads - 1, std::memory_order_release);
   for (int i = 1; i < n_threads; ++i) {
-    state_->owners.fetch_add(1, std::memory_order_release);
-    state_->arena.enqueue(State::Helper{state_.get()});
+    state_->arena.enqueue(state_->group.defer(State::Helper{state_.get()}));
   }
 }
 
+// A helper that oneTBB has not started yet is run here, by the waiting thread itself: it finds
+// `stop` set and ends.
 Team::~Team() {
-  state_->stop.store(true, std::memory_order_seq_cst);
-  state_->wakes.fetch_add(1, std::memory_order_seq_cst);
-  state_->wakes.notify_all();
-  state_->limit.reset();
+  State& state = *state_;
+  state.stop.store(true, std::memory_order_seq_cst);
+  state.wakes.fetch_add(1, std::memory_order_seq_cst);
+  state.wakes.notify_all();
+  state.arena.execute([&] { state.group.wait(); });
+  WINDLASS_CHECK(state.helpers.load(std::memory_order_acquire) == 0);
 }
 
 void Team::run_erased(const Job& job, std::int64_t items, std::int64_t grain) {
