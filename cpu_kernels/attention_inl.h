@@ -19,8 +19,8 @@
 namespace windlass {
 namespace {
 
-// Stack: 32 KiB of keys or values, 16 KiB of queries, 8 KiB of scores. Heads of up to 2048 fit (then four
-// keys and two queries at a time).
+// Stack: 32 KiB of keys or values, 16 KiB of queries, 8 KiB of scores. Heads of up to 2048 fit
+// (then four keys and two queries at a time).
 inline constexpr std::int64_t kKeyTileFloats = 8192;
 inline constexpr std::int64_t kQueryTileFloats = 4096;
 inline constexpr std::int64_t kMaxBlockKeys = 64;
