@@ -30,8 +30,9 @@ std::int64_t row_stride_bytes(const BufferSpec& buffer, std::int64_t tile_column
 
 }  // namespace
 
-ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec, std::int64_t token_rows,
-                                        std::int64_t logits_rows, std::int64_t tile_columns) {
+ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec,
+                                        std::int64_t token_rows, std::int64_t logits_rows,
+                                        std::int64_t tile_columns) {
   ActivationLayout layout;
   layout.token_rows = token_rows;
   layout.logits_rows = logits_rows;
@@ -43,15 +44,18 @@ ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec
     layout.row_strides.push_back(stride);
     layout.offsets.push_back(carver.take(rows * stride));
   }
-  const std::int64_t rope_bytes = token_rows * spec.rope.dims / 2 * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t rope_bytes =
+      token_rows * spec.rope.dims / 2 * static_cast<std::int64_t>(sizeof(float));
   layout.rope_cos_offset = carver.take(rope_bytes);
   layout.rope_sin_offset = carver.take(rope_bytes);
-  layout.positions_offset = carver.take(token_rows * static_cast<std::int64_t>(sizeof(std::int32_t)));
+  layout.positions_offset =
+      carver.take(token_rows * static_cast<std::int64_t>(sizeof(std::int32_t)));
   layout.size_bytes = carver.total();
   return layout;
 }
 
-std::int64_t default_micro_batch(const LayerGraph& graph, const ModelSpec& spec, std::int64_t weight_bytes) {
+std::int64_t default_micro_batch(const LayerGraph& graph, const ModelSpec& spec,
+                                 std::int64_t weight_bytes) {
   const std::int64_t limit = std::max(8 * kMiB, weight_bytes / 16);
   std::int64_t rows = 512;
   while (rows > 16 && make_activation_layout(graph, spec, rows, 1, 1).size_bytes > limit) rows /= 2;

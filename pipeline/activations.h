@@ -10,20 +10,23 @@ namespace windlass {
 
 struct ActivationLayout {
   std::int64_t token_rows = 0, logits_rows = 0;
-  std::int64_t tile_columns = 0;               // columns of a tiled buffer held at once
-  std::vector<std::int64_t> offsets;           // by BufferId, 64-byte aligned
-  std::vector<std::int64_t> row_strides;       // bytes between rows, by BufferId
+  std::int64_t tile_columns = 0;                          // columns of a tiled buffer held at once
+  std::vector<std::int64_t> offsets;                      // by BufferId, 64-byte aligned
+  std::vector<std::int64_t> row_strides;                  // bytes between rows, by BufferId
   std::int64_t rope_cos_offset = 0, rope_sin_offset = 0;  // f32 [token_rows, dims/2]
-  std::int64_t positions_offset = 0;           // int32 [token_rows]
+  std::int64_t positions_offset = 0;                      // int32 [token_rows]
   std::int64_t size_bytes = 0;
 };
 
 // Bytes follow from shapes alone (law 2): no budget enters.
-ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec, std::int64_t token_rows,
-                                        std::int64_t logits_rows, std::int64_t tile_columns);
+ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec,
+                                        std::int64_t token_rows, std::int64_t logits_rows,
+                                        std::int64_t tile_columns);
 
-// The default -ub: the largest power of two from 16 to 512 whose activations stay within the larger of 8 MiB and 1/16 of the
-// model's bytes: enough rows to reuse each streamed weight, without letting small models spend a small budget on activations.
-std::int64_t default_micro_batch(const LayerGraph& graph, const ModelSpec& spec, std::int64_t weight_bytes);
+// The default -ub: the largest power of two from 16 to 512 whose activations stay within the larger
+// of 8 MiB and 1/16 of the model's bytes: enough rows to reuse each streamed weight, without
+// letting small models spend a small budget on activations.
+std::int64_t default_micro_batch(const LayerGraph& graph, const ModelSpec& spec,
+                                 std::int64_t weight_bytes);
 
 }  // namespace windlass

@@ -18,9 +18,11 @@ double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) con
   if (op.kind == OpKind::kMatMul) return overhead + mat_mul_s(op, entry, rows);
   if (op.kind == OpKind::kAttention) return overhead + attention_s(load);
   if (op.kind == OpKind::kEmitLogits) {
-    return ratio(static_cast<double>(rows * entry.n_rows) * sizeof(float), parts_.profile.dram_bytes_per_s);
+    return ratio(static_cast<double>(rows * entry.n_rows) * sizeof(float),
+                 parts_.profile.dram_bytes_per_s);
   }
-  // Elementwise: one or two inputs and an output of f32, mostly from cache: 8 bytes an element at DRAM speed is generous.
+  // Elementwise: one or two inputs and an output of f32, mostly from cache: 8 bytes an element at
+  // DRAM speed is generous.
   const BufferId buffer = op.in != kNoBuffer ? op.in : op.out;
   const std::int64_t width = parts_.graph.buffers[static_cast<std::size_t>(index_of(buffer))].width;
   return overhead + ratio(8.0 * static_cast<double>(rows * width), parts_.profile.dram_bytes_per_s);
@@ -28,19 +30,26 @@ double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) con
 
 double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const {
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
-  const bool int8 = parts_.graph.buffers[static_cast<std::size_t>(index_of(op.in))].kind == BufferKind::kQ8;
+  const bool int8 =
+      parts_.graph.buffers[static_cast<std::size_t>(index_of(op.in))].kind == BufferKind::kQ8;
   const auto& rates = int8 ? parts_.profile.int8 : parts_.profile.exact;
   const MatMulRates& rate = rates[static_cast<std::size_t>(tensor.type)];
   const double weights = static_cast<double>(entry.n_rows * tensor.n_cols());
-  const double stream_s = ratio(static_cast<double>(entry.n_rows * tensor.row_bytes()), rate.gemv_bytes_per_s);
+  const double stream_s =
+      ratio(static_cast<double>(entry.n_rows * tensor.row_bytes()), rate.gemv_bytes_per_s);
   if (rows == 1) return stream_s;
-  return std::max(stream_s, ratio(2.0 * static_cast<double>(rows) * weights, rate.gemm_ops_per_s));
+  const double compute_s = ratio(weights, rate.unpack_weights_per_s) +
+                           ratio(2.0 * static_cast<double>(rows) * weights, rate.gemm_ops_per_s);
+  return std::max(stream_s, compute_s);
 }
 
 double CostModel::attention_s(const StepLoad& load) const {
-  const double keys = static_cast<double>(load.depth_tokens) + 0.5 * static_cast<double>(load.rows + 1);
-  const double kv_bytes = keys * 2.0 * static_cast<double>(parts_.spec.kv_dim() * kv_element_bytes(parts_.kv_type));
-  const double ops = 4.0 * static_cast<double>(load.rows) * keys * static_cast<double>(parts_.spec.q_dim());
+  const double keys =
+      static_cast<double>(load.depth_tokens) + 0.5 * static_cast<double>(load.rows + 1);
+  const double kv_bytes =
+      keys * 2.0 * static_cast<double>(parts_.spec.kv_dim() * kv_element_bytes(parts_.kv_type));
+  const double ops =
+      4.0 * static_cast<double>(load.rows) * keys * static_cast<double>(parts_.spec.q_dim());
   return std::max(ratio(kv_bytes, parts_.profile.attention_bytes_per_s),
                   ratio(ops, parts_.profile.attention_ops_per_s));
 }

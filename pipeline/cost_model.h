@@ -1,5 +1,5 @@
-// How long each entry of a plan takes on the machine of a profile. The same figures serve the planner's choice, the simulator's
-// timeline, the receipt's prediction and the bound.
+// How long each entry of a plan takes on the machine of a profile. The same figures serve the
+// planner's choice, the simulator's timeline, the receipt's prediction and the bound.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,9 @@ class CostModel {
   // Seconds that a read of this size occupies the disk link.
   double read_s(std::int64_t size_bytes) const;
   double read_latency_s() const { return parts_.profile.disk_latency_s; }
-  // Bytes read for rows fetched singly by this entry (0 for all but kEmbedRows), rounded out to pages.
+  double small_read_s() const { return parts_.profile.disk_small_read_s; }
+  // Bytes read for rows fetched singly by this entry (0 for all but kEmbedRows), rounded out to
+  // pages.
   std::int64_t fetched_bytes(const ComputeEntry& entry, const StepLoad& load) const;
 
  private:

@@ -17,10 +17,11 @@
 namespace windlass {
 namespace {
 
-// Reads in flight: past 8 MiB the disk's rate no longer grows (docs/measurements); small reads need the depth.
+// Reads in flight: past 8 MiB the disk's rate no longer grows (docs/measurements); small reads need
+// the depth.
 constexpr int kReadsInFlight = 32;
 constexpr std::int64_t kLoadPieceBytes = 16 * kMiB;  // 17 ms at 0.9 GB/s
-constexpr std::int64_t kTraceEvents = 1 << 20;  // 24 MiB, only with --trace
+constexpr std::int64_t kTraceEvents = 1 << 20;       // 24 MiB, only with --trace
 
 std::int32_t most_blocks(const Plan& plan) {
   std::int32_t most = 0;
@@ -36,25 +37,34 @@ std::vector<std::string> op_labels(const LayerGraph& graph) {
 
 }  // namespace
 
-// Members in order of construction; each uses only those above it, and the arena outlives every read into it.
+// Members in order of construction; each uses only those above it, and the arena outlives every
+// read into it.
 struct Engine::State {
   State(const Model& opened, const EngineOptions& chosen, const Profile& machine)
-      : model(opened), options(chosen), profile(machine),
+      : model(opened),
+        options(chosen),
+        profile(machine),
         ram_bytes(options.ram_bytes ? *options.ram_bytes : auto_ram_bytes()),
-        plan(make_session_plan(model, options, profile, ram_bytes)), budget(Tier::kHost, ram_bytes),
-        tables(budget.reserve(Tag::kTables, plan.needs.table_bytes)), arena(plan.placement().arena_bytes()),
+        plan(make_session_plan(model, options, profile, ram_bytes)),
+        budget(Tier::kHost, ram_bytes),
+        tables(budget.reserve(Tag::kTables, plan.needs.table_bytes)),
+        arena(plan.placement().arena_bytes()),
         pinned(arena.carve(budget, Tag::kWeights, plan.placement().pinned_bytes)),
-        ring_range(arena.carve(budget, Tag::kRing, plan.placement().ring_slots * plan.placement().slot_bytes)),
+        ring_range(arena.carve(budget, Tag::kRing,
+                               plan.placement().ring_slots * plan.placement().slot_bytes)),
         staging(arena.carve(budget, Tag::kStaging, plan.placement().staging_bytes)),
         activations(arena.carve(budget, Tag::kActivations, plan.placement().activation_bytes)),
-        kv(plan.kv, plan.context_tokens, arena, budget), store(model.tensors.files),
+        kv(plan.kv, plan.context_tokens, arena, budget),
+        store(model.tensors.files),
         io(make_io_engine(kReadsInFlight, &io_note)),
         trace(tracing() ? kTraceEvents : 0),
         tiers(model.tensors, plan.blocks, store, *io, tier_options()),
         team(options.threads > 0 ? options.threads : usable_cores()),
-        rope(model.spec.rope, read_frequency_factors()), runner(op_runner_parts()),
+        rope(model.spec.rope, read_frequency_factors()),
+        runner(op_runner_parts()),
         ring(tiers, arena.at(ring_range), plan.placement().ring_slots, plan.placement().slot_bytes),
-        executor(tiers, runner, ring, std::max(most_blocks(plan.with_head), most_blocks(plan.without_head)),
+        executor(tiers, runner, ring,
+                 std::max(most_blocks(plan.with_head), most_blocks(plan.without_head)),
                  options.overlap, tracing() ? &trace : nullptr) {
     register_ring();
   }
@@ -72,8 +82,16 @@ struct Engine::State {
   }
 
   OpRunnerParts op_runner_parts() {
-    return {model.tensors, model.spec, plan.graph, plan.layout, rope, tiers, cpu_op_table(options.isa), team,
-            arena.at(activations), std::span(arena.at(staging), static_cast<std::size_t>(staging.size_bytes))};
+    return {model.tensors,
+            model.spec,
+            plan.graph,
+            plan.layout,
+            rope,
+            tiers,
+            cpu_op_table(options.isa),
+            team,
+            arena.at(activations),
+            std::span(arena.at(staging), static_cast<std::size_t>(staging.size_bytes))};
   }
 
   // llama-3's rope_freqs.weight: [dims/2] floats, read once.
@@ -82,7 +100,8 @@ struct Engine::State {
     if (id == kNoTensor) return {};
     const std::int32_t row = 0;
     const std::byte* bytes = nullptr;
-    tiers.fetch_rows(id, std::span(&row, 1), std::span(arena.at(staging), static_cast<std::size_t>(staging.size_bytes)),
+    tiers.fetch_rows(id, std::span(&row, 1),
+                     std::span(arena.at(staging), static_cast<std::size_t>(staging.size_bytes)),
                      std::span(&bytes, 1));
     const auto* values = reinterpret_cast<const float*>(bytes);
     return {values, values + model.tensors.at(id).n_cols()};
@@ -94,7 +113,8 @@ struct Engine::State {
     if (size == 0) return;
     std::string why;
     const std::int64_t first = std::min(ring_range.offset_bytes, staging.offset_bytes);
-    if (!io->register_memory(std::span(arena.at(first), static_cast<std::size_t>(size)), &why)) notes.push_back(why);
+    if (!io->register_memory(std::span(arena.at(first), static_cast<std::size_t>(size)), &why))
+      notes.push_back(why);
   }
 
   std::vector<TierManager::Placed> placed_pieces() const;
@@ -133,8 +153,8 @@ struct Engine::State {
   PhaseMeter prefill, decode;
 };
 
-// The pinned runs in pieces of up to kLoadPieceBytes, so that progress shows and Ctrl-C is heard. Two pieces may both read the
-// page that their border lies in: the same bytes to the same place.
+// The pinned runs in pieces of up to kLoadPieceBytes, so that progress shows and Ctrl-C is heard.
+// Two pieces may both read the page that their border lies in: the same bytes to the same place.
 std::vector<TierManager::Placed> Engine::State::placed_pieces() const {
   std::vector<TierManager::Placed> pieces;
   for (const PlacedRun& placed : plan.placement().pinned) {
@@ -143,7 +163,8 @@ std::vector<TierManager::Placed> Engine::State::placed_pieces() const {
     for (std::int32_t first = index_of(placed.run.blocks.first); first < end;) {
       std::int32_t count = 1;
       while (first + count < end &&
-             make_run(plan.blocks, {BlockId{first}, count + 1}).aligned.size_bytes <= kLoadPieceBytes) {
+             make_run(plan.blocks, {BlockId{first}, count + 1}).aligned.size_bytes <=
+                 kLoadPieceBytes) {
         ++count;
       }
       const Run piece = make_run(plan.blocks, {BlockId{first}, count});
@@ -160,7 +181,7 @@ void Engine::State::load_pinned(const Progress& progress) {
   const double begin_s = now_s();
   const LinkStats before = tiers.disk_to_host();
   const std::int64_t total = plan.placement().pinned_bytes;
-  arena.populate(pinned);
+  for (const ArenaRange& range : {pinned, ring_range, staging, activations}) arena.populate(range);
   tiers.load_all(placed_pieces(), [&](std::int64_t done) {
     if (progress) progress(done, total, "load");
   });
@@ -172,14 +193,14 @@ void Engine::State::load_pinned(const Progress& progress) {
 void Engine::State::check_tokens(std::span<const std::int32_t> tokens) const {
   for (const std::int32_t id : tokens) {
     if (id < 0 || id >= model.spec.n_vocab) {
-      fail(ErrorCode::kUsage, "token id {} is outside the vocabulary of {} (0 to {})", id, model.path,
-           model.spec.n_vocab - 1);
+      fail(ErrorCode::kUsage, "token id {} is outside the vocabulary of {} (0 to {})", id,
+           model.path, model.spec.n_vocab - 1);
     }
   }
 }
 
-void Engine::State::run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows, const Plan* next,
-                             const LogitsSink& sink) {
+void Engine::State::run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows,
+                             const Plan* next, const LogitsSink& sink) {
   const double begin_s = now_s();
   const LinkStats link = tiers.disk_to_host();
   const ExecutorStats cpu = executor.stats();
@@ -188,12 +209,14 @@ void Engine::State::run_step(std::span<const std::int32_t> tokens, std::int64_t 
   kv.reserve(rows);
   const Span span{&kv, tokens, depth, logits_rows};
   StepInput step{std::span(&span, 1), [&](const StepLogits& tile) {
-                   sink({depth + rows - tile.rows, tile.rows, tile.first_column, tile.columns, tile.data, tile.stride});
+                   sink({depth + rows - tile.rows, tile.rows, tile.first_column, tile.columns,
+                         tile.data, tile.stride});
                  }};
   executor.play(logits_rows > 0 ? plan.with_head : plan.without_head, step, next);
   kv.commit(rows);
   PhaseMeter& meter = rows == 1 && depth > 0 ? decode : prefill;
-  meter.add({rows, logits_rows, depth}, now_s() - begin_s, link, tiers.disk_to_host(), cpu, executor.stats());
+  meter.add({rows, logits_rows, depth}, now_s() - begin_s, link, tiers.disk_to_host(), cpu,
+            executor.stats());
 }
 
 Engine::Engine(const Model& model, const EngineOptions& options, const Profile& profile)
@@ -201,7 +224,9 @@ Engine::Engine(const Model& model, const EngineOptions& options, const Profile& 
   state_->last_logits.resize(static_cast<std::size_t>(model.spec.n_vocab));
   if (!state_->io_note.empty()) state_->notes.push_back(state_->io_note);
   for (const DiskFile& file : state_->store.files()) {
-    if (!file.direct) state_->notes.push_back(fmt::format("{}: buffered reads: {}", file.path, file.buffered_reason));
+    if (!file.direct)
+      state_->notes.push_back(
+          fmt::format("{}: buffered reads: {}", file.path, file.buffered_reason));
   }
 }
 
@@ -209,12 +234,15 @@ Engine::~Engine() = default;
 
 void Engine::load(const Progress& progress) { state_->load_pinned(progress); }
 
-void Engine::feed(std::span<const std::int32_t> tokens, const LogitsSink& sink, const Progress& progress) {
+void Engine::feed(std::span<const std::int32_t> tokens, const LogitsSink& sink,
+                  const Progress& progress) {
   State& s = *state_;
   s.check_tokens(tokens);
   const auto total = static_cast<std::int64_t>(tokens.size());
   if (s.kv.committed_tokens() + total > s.kv.context_tokens()) {
-    fail(ErrorCode::kNoSpace, "context full: {} tokens are held, {} more come, and the context has room for {}; use -c {}",
+    fail(ErrorCode::kNoSpace,
+         "context full: {} tokens are held, {} more come, and the context has room for {}; use -c "
+         "{}",
          s.kv.committed_tokens(), total, s.kv.context_tokens(), s.kv.committed_tokens() + total);
   }
   s.load_pinned(progress);
@@ -231,7 +259,8 @@ void Engine::feed(std::span<const std::int32_t> tokens, const LogitsSink& sink, 
   }
 }
 
-std::span<const float> Engine::feed_for_last(std::span<const std::int32_t> tokens, const Progress& progress) {
+std::span<const float> Engine::feed_for_last(std::span<const std::int32_t> tokens,
+                                             const Progress& progress) {
   State& s = *state_;
   const auto keep_last_row = [&](const LogitsTile& tile) {
     const float* row = tile.data + (tile.rows - 1) * tile.stride;

@@ -1,5 +1,6 @@
-// One model, open and placed under its budgets: tokens in, logits out. It owns the budget, the arena, the tiers, the plans and
-// the executor; who samples and why tokens come is generator.h's and the tools' business.
+// One model, open and placed under its budgets: tokens in, logits out. It owns the budget, the
+// arena, the tiers, the plans and the executor; who samples and why tokens come is generator.h's
+// and the tools' business.
 #pragma once
 
 #include <cstdint>
@@ -22,18 +23,19 @@ namespace windlass {
 enum class LogitsWanted : std::uint8_t { kLast, kAll };
 
 struct EngineOptions {
-  std::optional<std::int64_t> ram_bytes;   // nothing: auto (what the machine and cgroup can give)
-  std::int64_t context_tokens = 0;         // KV room, rounded up to a page; > 0
-  std::int64_t max_rows = 0;               // most tokens that one feed() call brings (a bound for micro-batches); 0: context
-  std::int64_t micro_batch_tokens = 0;     // -ub; 0: by the model's shapes
+  std::optional<std::int64_t> ram_bytes;  // nothing: auto (what the machine and cgroup can give)
+  std::int64_t context_tokens = 0;        // KV room, rounded up to a page; > 0
+  std::int64_t max_rows =
+      0;  // most tokens that one feed() call brings (a bound for micro-batches); 0: context
+  std::int64_t micro_batch_tokens = 0;  // -ub; 0: by the model's shapes
   LogitsWanted logits = LogitsWanted::kLast;
   KvType kv_type = KvType::kF16;
   Activations activations = Activations::kInt8;
   Isa isa = Isa::kScalar;
-  int threads = 0;                         // 0: usable_cores()
-  bool overlap = true;                     // false: each load is issued when it is needed (a check on the schedule)
-  std::int64_t table_bytes = 0;            // heap held by others for this run: tokenizer, sampler
-  std::string trace_path;                  // timeline for Perfetto; empty: none
+  int threads = 0;      // 0: usable_cores()
+  bool overlap = true;  // false: each load is issued when it is needed (a check on the schedule)
+  std::int64_t table_bytes = 0;  // heap held by others for this run: tokenizer, sampler
+  std::string trace_path;        // timeline for Perfetto; empty: none
 };
 
 // Columns of logits as they are computed. rows are consecutive positions from first_position on.
@@ -51,24 +53,28 @@ using Progress = std::function<void(std::int64_t, std::int64_t, const char*)>;
 // Owner-thread.
 class Engine {
  public:
-  // Plans, reserves and opens; loads nothing yet. Error(kNoSpace) with the least --ram that would do when it cannot fit.
+  // Plans, reserves and opens; loads nothing yet. Error(kNoSpace) with the least --ram that would
+  // do when it cannot fit.
   Engine(const Model& model, const EngineOptions& options, const Profile& profile);
   ~Engine();
 
   // Loads the pinned set. Called by the first feed() if not before.
   void load(const Progress& progress);
-  // Runs tokens at the sequence's end, in micro-batches; logits rows go to sink in tiles (all columns of a row come, in any
-  // order of tiles, before the next micro-batch's). Error(kNoSpace) when the context is full, Error(kUsage) for an id outside
-  // the vocabulary.
+  // Runs tokens at the sequence's end, in micro-batches; logits rows go to sink in tiles (all
+  // columns of a row come, in any order of tiles, before the next micro-batch's). Error(kNoSpace)
+  // when the context is full, Error(kUsage) for an id outside the vocabulary.
   void feed(std::span<const std::int32_t> tokens, const LogitsSink& sink, const Progress& progress);
-  // As feed for a prompt, or one token of decode: the logits of the last token, valid until the next call.
-  std::span<const float> feed_for_last(std::span<const std::int32_t> tokens, const Progress& progress);
+  // As feed for a prompt, or one token of decode: the logits of the last token, valid until the
+  // next call.
+  std::span<const float> feed_for_last(std::span<const std::int32_t> tokens,
+                                       const Progress& progress);
   // Forgets the sequence from token n on.
   void roll_back(std::int64_t n_tokens);
-  std::int64_t n_tokens() const;             // committed tokens of the sequence
+  std::int64_t n_tokens() const;  // committed tokens of the sequence
   std::int64_t context_tokens() const;
 
-  // Filled but for model-level counts that only the caller knows (ttft_s, prompt and generated tokens).
+  // Filled but for model-level counts that only the caller knows (ttft_s, prompt and generated
+  // tokens).
   Receipt receipt() const;
   // Writes the trace file if one was asked for.
   void write_trace() const;
@@ -78,7 +84,8 @@ class Engine {
   std::unique_ptr<State> state_;
 };
 
-// `--ram auto`: the least of available memory and cgroup limits, less 48 MiB for code and libraries and 1/16 for others.
+// `--ram auto`: the least of available memory and cgroup limits, less 48 MiB for code and libraries
+// and 1/16 for others.
 std::int64_t auto_ram_bytes();
 
 }  // namespace windlass

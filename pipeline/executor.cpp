@@ -5,7 +5,8 @@
 
 namespace windlass {
 
-Executor::Executor(TierManager& tiers, OpRunner& ops, Ring& ring, std::int32_t max_blocks, bool overlap, Trace* trace)
+Executor::Executor(TierManager& tiers, OpRunner& ops, Ring& ring, std::int32_t max_blocks,
+                   bool overlap, Trace* trace)
     : tiers_(tiers), ops_(ops), ring_(ring), overlap_(overlap), trace_(trace) {
   leases_.reserve(static_cast<std::size_t>(max_blocks));
 }

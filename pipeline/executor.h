@@ -1,5 +1,5 @@
-// Plays a Plan: issues its loads ahead, waits for what an entry needs, runs the entry, gives the slots back. It has no code that
-// knows what a layer is; any hand-written Plan plays.
+// Plays a Plan: issues its loads ahead, waits for what an entry needs, runs the entry, gives the
+// slots back. It has no code that knows what a layer is; any hand-written Plan plays.
 #pragma once
 
 #include <cstdint>
@@ -15,17 +15,20 @@
 namespace windlass {
 
 struct ExecutorStats {
-  double cpu_busy_s = 0;   // in ops
-  double wait_s = 0;       // for blocks to arrive
+  double cpu_busy_s = 0;  // in ops
+  double wait_s = 0;      // for blocks to arrive
 };
 
-// Owner-thread. The step path allocates nothing and waits only for reads issued as early as the ring allowed.
+// Owner-thread. The step path allocates nothing and waits only for reads issued as early as the
+// ring allowed.
 class Executor {
  public:
   // max_blocks: most blocks that one entry of any plan leases. trace may be null.
-  Executor(TierManager& tiers, OpRunner& ops, Ring& ring, std::int32_t max_blocks, bool overlap, Trace* trace);
-  // next: the plan that will most likely follow (its loads are issued in this step's slack), or null.
-  // Errors: Error(kIo) of a failed read. The ring is empty afterwards, so that the caller may go on or stop.
+  Executor(TierManager& tiers, OpRunner& ops, Ring& ring, std::int32_t max_blocks, bool overlap,
+           Trace* trace);
+  // next: the plan that will most likely follow (its loads are issued in this step's slack), or
+  // null. Errors: Error(kIo) of a failed read. The ring is empty afterwards, so that the caller may
+  // go on or stop.
   void play(const Plan& plan, const StepInput& step, const Plan* next);
   ExecutorStats stats() const { return stats_; }
 

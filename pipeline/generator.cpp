@@ -8,7 +8,8 @@
 namespace windlass {
 namespace {
 
-// Passes text on, except that a part which could still become a stop string is held back until it cannot.
+// Passes text on, except that a part which could still become a stop string is held back until it
+// cannot.
 class StopFilter {
  public:
   explicit StopFilter(const std::vector<std::string>& stops) : stops_(stops) {}
@@ -73,7 +74,8 @@ class TextOutput {
 
 void check_options(const GenerateOptions& options) {
   for (const std::string& stop : options.stop) {
-    if (stop.empty()) fail(ErrorCode::kUsage, "--stop: an empty stop string would end every text at once");
+    if (stop.empty())
+      fail(ErrorCode::kUsage, "--stop: an empty stop string would end every text at once");
   }
 }
 
@@ -81,9 +83,12 @@ void check_options(const GenerateOptions& options) {
 
 const char* finish_reason_name(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kInterrupted: return "interrupted";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kInterrupted:
+      return "interrupted";
   }
   return "";
 }

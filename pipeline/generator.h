@@ -1,4 +1,5 @@
-// The generation loop: prompt ids to text, token by token. One loop for `run`, chat and whatever comes later.
+// The generation loop: prompt ids to text, token by token. One loop for `run`, chat and whatever
+// comes later.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +16,9 @@
 namespace windlass {
 
 struct GenerateOptions {
-  std::int64_t max_tokens = 128;         // -1: until the end token or the context is full
+  std::int64_t max_tokens = 128;  // -1: until the end token or the context is full
   bool ignore_eos = false;
-  std::vector<std::string> stop;         // text that ends generation (not part of the output)
+  std::vector<std::string> stop;  // text that ends generation (not part of the output)
 };
 
 enum class FinishReason : std::uint8_t { kStop, kLength, kInterrupted };
@@ -27,10 +28,11 @@ struct GenerateResult {
   std::vector<std::int32_t> ids;
   std::string text;
   FinishReason reason = FinishReason::kLength;
-  double ttft_s = 0;                     // from the call to the first token
+  double ttft_s = 0;  // from the call to the first token
 };
 
-// on_text gets whole UTF-8 characters as they come, never any part of a stop string. interrupted() is asked once a token.
+// on_text gets whole UTF-8 characters as they come, never any part of a stop string. interrupted()
+// is asked once a token.
 GenerateResult generate(Engine& engine, const Tokenizer& tokenizer, Sampler& sampler,
                         std::span<const std::int32_t> prompt, const GenerateOptions& options,
                         const std::function<void(std::string_view)>& on_text,

@@ -38,7 +38,8 @@ struct CgroupFiles {
   const char* used;
   const char* cache_key;  // of memory.stat: reclaimable file pages
 };
-constexpr CgroupFiles kV1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache"};
+constexpr CgroupFiles kV1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                             "memory.usage_in_bytes", "total_cache"};
 constexpr CgroupFiles kV2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "file"};
 
 // Walks from the process's cgroup up to the root, keeping the tightest limit.
@@ -51,9 +52,12 @@ void apply(const CgroupFiles& files, const std::string& group, MemoryLimits& lim
         (!limits.cgroup_limit_bytes || *limit < *limits.cgroup_limit_bytes)) {
       limits.cgroup_limit_bytes = limit;
       const std::int64_t cache = read_keyed(folder / "memory.stat", files.cache_key).value_or(0);
-      limits.cgroup_used_bytes = std::max<std::int64_t>(read_number(folder / files.used).value_or(0) - cache, 0);
+      limits.cgroup_used_bytes =
+          std::max<std::int64_t>(read_number(folder / files.used).value_or(0) - cache, 0);
     }
-    if (folder == root || !folder.has_relative_path() || folder.string().size() <= root.string().size()) return;
+    if (folder == root || !folder.has_relative_path() ||
+        folder.string().size() <= root.string().size())
+      return;
     folder = folder.parent_path();
   }
 }
@@ -80,7 +84,8 @@ std::int64_t auto_ram_bytes() {
   constexpr std::int64_t kCodeAndLibraries = 48 * kMiB;  // law 1
   const MemoryLimits limits = read_memory_limits();
   std::int64_t room = limits.available_bytes;
-  if (limits.cgroup_limit_bytes) room = std::min(room, *limits.cgroup_limit_bytes - limits.cgroup_used_bytes);
+  if (limits.cgroup_limit_bytes)
+    room = std::min(room, *limits.cgroup_limit_bytes - limits.cgroup_used_bytes);
   return std::max<std::int64_t>(room - room / 16 - kCodeAndLibraries, 0);
 }
 

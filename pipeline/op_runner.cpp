@@ -22,8 +22,10 @@ void OpRunner::begin_step(const StepInput& step) {
   rows_ = step.rows();
   logits_rows_ = step.logits_rows();
   WINDLASS_CHECK(rows_ >= 1 && rows_ <= parts_.layout.token_rows, rows_, parts_.layout.token_rows);
-  WINDLASS_CHECK(logits_rows_ <= parts_.layout.logits_rows, logits_rows_, parts_.layout.logits_rows);
-  auto* positions = reinterpret_cast<std::int32_t*>(parts_.activations + parts_.layout.positions_offset);
+  WINDLASS_CHECK(logits_rows_ <= parts_.layout.logits_rows, logits_rows_,
+                 parts_.layout.logits_rows);
+  auto* positions =
+      reinterpret_cast<std::int32_t*>(parts_.activations + parts_.layout.positions_offset);
   auto* cos = reinterpret_cast<float*>(parts_.activations + parts_.layout.rope_cos_offset);
   auto* sin = reinterpret_cast<float*>(parts_.activations + parts_.layout.rope_sin_offset);
   std::int64_t row = 0;
@@ -39,16 +41,26 @@ void OpRunner::begin_step(const StepInput& step) {
 void OpRunner::run(const ComputeEntry& entry, const std::byte* weights, const StepInput& step) {
   const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
   switch (op.kind) {
-    case OpKind::kEmbedRows: return embed_rows(op, step);
-    case OpKind::kRmsNorm: return rms_norm(op, weights);
-    case OpKind::kQuantizeRows: return quantize_rows(op);
-    case OpKind::kMatMul: return mat_mul(op, entry, weights);
-    case OpKind::kRope: return rope(op);
-    case OpKind::kKvAppend: return kv_append(op, step);
-    case OpKind::kAttention: return attention(op, step);
-    case OpKind::kSwiGlu: return swiglu(op);
-    case OpKind::kSelectRows: return select_rows(op, step);
-    case OpKind::kEmitLogits: return emit_logits(op, entry, step);
+    case OpKind::kEmbedRows:
+      return embed_rows(op, step);
+    case OpKind::kRmsNorm:
+      return rms_norm(op, weights);
+    case OpKind::kQuantizeRows:
+      return quantize_rows(op);
+    case OpKind::kMatMul:
+      return mat_mul(op, entry, weights);
+    case OpKind::kRope:
+      return rope(op);
+    case OpKind::kKvAppend:
+      return kv_append(op, step);
+    case OpKind::kAttention:
+      return attention(op, step);
+    case OpKind::kSwiGlu:
+      return swiglu(op);
+    case OpKind::kSelectRows:
+      return select_rows(op, step);
+    case OpKind::kEmitLogits:
+      return emit_logits(op, entry, step);
   }
 }
 
@@ -69,7 +81,8 @@ void OpRunner::embed_rows(const GraphOp& op, const StepInput& step) {
       const std::size_t n = std::min(span.ids.size() - done, row_pointers_.size());
       parts_.tiers.fetch_rows(op.weight, span.ids.subspan(done, n), parts_.staging,
                               std::span(row_pointers_).first(n));
-      const DequantizeRowsArgs args{row_pointers_.data(), out, static_cast<std::int64_t>(n), tensor.n_cols()};
+      const DequantizeRowsArgs args{row_pointers_.data(), out, static_cast<std::int64_t>(n),
+                                    tensor.n_cols()};
       run_op(parts_.team, dequantize, args);
       out += static_cast<std::int64_t>(n) * tensor.n_cols();
       done += n;
@@ -78,8 +91,9 @@ void OpRunner::embed_rows(const GraphOp& op, const StepInput& step) {
 }
 
 void OpRunner::rms_norm(const GraphOp& op, const std::byte* weights) {
-  const RmsNormArgs args{floats(op.in), reinterpret_cast<const float*>(weights), floats(op.out),
-                         rows_of(op),   spec_of(op.in).width,                    parts_.spec.norm_epsilon};
+  const RmsNormArgs args{floats(op.in),        reinterpret_cast<const float*>(weights),
+                         floats(op.out),       rows_of(op),
+                         spec_of(op.in).width, parts_.spec.norm_epsilon};
   run_op(parts_.team, parts_.ops.rms_norm, args);
 }
 
@@ -126,8 +140,14 @@ void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
   for (const Span& span : step.spans) {
     const KvShape& shape = span.kv->shape();
     const auto tokens = static_cast<std::int64_t>(span.ids.size());
-    const KvAppendArgs args{k,      v,      span.kv->pages(op.layer), span.first_position,
-                            tokens, shape.n_kv_heads, shape.head_dim, kKvPageTokens};
+    const KvAppendArgs args{k,
+                            v,
+                            span.kv->pages(op.layer),
+                            span.first_position,
+                            tokens,
+                            shape.n_kv_heads,
+                            shape.head_dim,
+                            kKvPageTokens};
     run_op(parts_.team, parts_.ops.kv_append[static_cast<std::size_t>(shape.type)], args);
     k += tokens * parts_.spec.kv_dim();
     v += tokens * parts_.spec.kv_dim();
@@ -137,7 +157,8 @@ void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
 void OpRunner::attention(const GraphOp& op, const StepInput& step) {
   const float* q = floats(op.in);
   float* out = floats(op.out);
-  const auto* positions = reinterpret_cast<const std::int32_t*>(parts_.activations + parts_.layout.positions_offset);
+  const auto* positions =
+      reinterpret_cast<const std::int32_t*>(parts_.activations + parts_.layout.positions_offset);
   for (const Span& span : step.spans) {
     const KvShape& shape = span.kv->shape();
     const auto tokens = static_cast<std::int64_t>(span.ids.size());
@@ -162,7 +183,8 @@ void OpRunner::attention(const GraphOp& op, const StepInput& step) {
 }
 
 void OpRunner::swiglu(const GraphOp& op) {
-  const SwiGluArgs args{floats(op.in), floats(op.in2), floats(op.out), rows_of(op), spec_of(op.in).width};
+  const SwiGluArgs args{floats(op.in), floats(op.in2), floats(op.out), rows_of(op),
+                        spec_of(op.in).width};
   run_op(parts_.team, parts_.ops.swiglu, args);
 }
 

@@ -1,5 +1,5 @@
-// Binds one graph op to pointers and runs it on the team: the step's rows, the weight's bytes, the buffers' places become a POD
-// of src/ops/op_args.h. It knows ops, not models.
+// Binds one graph op to pointers and runs it on the team: the step's rows, the weight's bytes, the
+// buffers' places become a POD of src/ops/op_args.h. It knows ops, not models.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct OpRunnerParts {
   TierManager& tiers;
   const OpTable& ops;
   Team& team;
-  std::byte* activations;               // layout.size_bytes
-  std::span<std::byte> staging;         // rows fetched singly
+  std::byte* activations;        // layout.size_bytes
+  std::span<std::byte> staging;  // rows fetched singly
 };
 
 // Owner-thread. Allocates only in the constructor.
@@ -51,12 +51,14 @@ class OpRunner {
   std::byte* bytes(BufferId id) const;
   float* floats(BufferId id) const { return reinterpret_cast<float*>(bytes(id)); }
   const BufferSpec& spec_of(BufferId id) const;
-  std::int64_t rows_of(const GraphOp& op) const { return op.rows == RowSet::kTokens ? rows_ : logits_rows_; }
+  std::int64_t rows_of(const GraphOp& op) const {
+    return op.rows == RowSet::kTokens ? rows_ : logits_rows_;
+  }
 
   OpRunnerParts parts_;
   std::int64_t rows_ = 0, logits_rows_ = 0;
-  std::int64_t fetch_rows_ = 0;                    // rows that fit the staging area at once
-  std::vector<const std::byte*> row_pointers_;     // [fetch_rows_]
+  std::int64_t fetch_rows_ = 0;                 // rows that fit the staging area at once
+  std::vector<const std::byte*> row_pointers_;  // [fetch_rows_]
 };
 
 }  // namespace windlass

@@ -4,8 +4,9 @@
 
 namespace windlass {
 
-void PhaseMeter::add(const StepLoad& load, double wall_s, const LinkStats& link_before, const LinkStats& link_after,
-                     const ExecutorStats& cpu_before, const ExecutorStats& cpu_after) {
+void PhaseMeter::add(const StepLoad& load, double wall_s, const LinkStats& link_before,
+                     const LinkStats& link_after, const ExecutorStats& cpu_before,
+                     const ExecutorStats& cpu_after) {
   ++sum_.steps;
   sum_.tokens += load.rows;
   sum_.wall_s += wall_s;
@@ -27,7 +28,8 @@ std::vector<PhaseMeter::Weighted> PhaseMeter::shapes() const {
   std::vector<Weighted> shapes;
   for (const StepLoad& load : batches_) shapes.push_back({load, 1.0});
   if (single_steps_ > 0) {
-    shapes.push_back({{1, single_logits_rows_, single_depth_ / single_steps_}, static_cast<double>(single_steps_)});
+    shapes.push_back({{1, single_logits_rows_, single_depth_ / single_steps_},
+                      static_cast<double>(single_steps_)});
   }
   return shapes;
 }

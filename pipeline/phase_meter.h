@@ -14,12 +14,14 @@ namespace windlass {
 class PhaseMeter {
  public:
   // One step ended: its shape, when it began and ended, and the counters before and after it.
-  void add(const StepLoad& load, double wall_s, const LinkStats& link_before, const LinkStats& link_after,
-           const ExecutorStats& cpu_before, const ExecutorStats& cpu_after);
+  void add(const StepLoad& load, double wall_s, const LinkStats& link_before,
+           const LinkStats& link_after, const ExecutorStats& cpu_before,
+           const ExecutorStats& cpu_after);
   // All but the prediction and the bound.
   PhaseReceipt receipt() const;
-  // Shapes of the phase's steps to forecast, each with how many steps it stands for: a decode phase's steps share one shape at
-  // their mean depth; a prompt's micro-batches are few and stand each for itself.
+  // Shapes of the phase's steps to forecast, each with how many steps it stands for: a decode
+  // phase's steps share one shape at their mean depth; a prompt's micro-batches are few and stand
+  // each for itself.
   struct Weighted {
     StepLoad load;
     double steps = 0;
@@ -28,9 +30,9 @@ class PhaseMeter {
 
  private:
   PhaseReceipt sum_;
-  std::int64_t single_steps_ = 0, single_depth_ = 0;   // steps of one row: count, and sum of depths
+  std::int64_t single_steps_ = 0, single_depth_ = 0;  // steps of one row: count, and sum of depths
   std::int64_t single_logits_rows_ = 0;
-  std::vector<StepLoad> batches_;                      // steps of many rows
+  std::vector<StepLoad> batches_;  // steps of many rows
 };
 
 }  // namespace windlass

@@ -7,11 +7,13 @@
 namespace windlass {
 namespace {
 
-// Below this a tensor is not worth streaming: its read would cost more in requests than in bytes (64 KiB at 0.9 GB/s is 73 us, a
-// request's latency is about 100 us).
+// Below this a tensor is not worth streaming: its read would cost more in requests than in bytes
+// (64 KiB at 0.9 GB/s is 73 us, a request's latency is about 100 us).
 constexpr std::int64_t kSmallBytes = 64 * kKiB;
 
-std::int64_t size_of(const BlockTable& blocks, BlockId id) { return blocks.at(id).extent.size_bytes; }
+std::int64_t size_of(const BlockTable& blocks, BlockId id) {
+  return blocks.at(id).extent.size_bytes;
+}
 
 std::int64_t slot_bytes_for(const BlockTable& blocks, const std::vector<BlockId>& touched) {
   std::int64_t slot = 0;
@@ -22,7 +24,8 @@ std::int64_t slot_bytes_for(const BlockTable& blocks, const std::vector<BlockId>
   return slot;
 }
 
-// Chosen blocks, ascending, merged into runs of file neighbours: one read each, and fewer pages lost to rounding.
+// Chosen blocks, ascending, merged into runs of file neighbours: one read each, and fewer pages
+// lost to rounding.
 std::vector<PlacedRun> merge_runs(const BlockTable& blocks, std::vector<BlockId> chosen) {
   std::sort(chosen.begin(), chosen.end());
   std::vector<PlacedRun> runs;
@@ -47,10 +50,11 @@ std::int64_t arena_bytes(const std::vector<PlacedRun>& runs) {
   return runs.empty() ? 0 : runs.back().arena_offset_bytes + runs.back().run.aligned.size_bytes;
 }
 
-// Picks large blocks worth about `room_bytes`, spread evenly over `large` (execution order) in stretches of `unit` blocks, by
-// carrying the rounding error of the wanted share from stretch to stretch (Bresenham's line).
-std::vector<bool> spread(const BlockTable& blocks, const std::vector<BlockId>& large, std::int64_t room_bytes,
-                         std::size_t unit) {
+// Picks large blocks worth about `room_bytes`, spread evenly over `large` (execution order) in
+// stretches of `unit` blocks, by carrying the rounding error of the wanted share from stretch to
+// stretch (Bresenham's line).
+std::vector<bool> spread(const BlockTable& blocks, const std::vector<BlockId>& large,
+                         std::int64_t room_bytes, std::size_t unit) {
   std::int64_t total = 0;
   for (const BlockId id : large) total += size_of(blocks, id);
   const double share = total > 0 ? static_cast<double>(room_bytes) / static_cast<double>(total) : 0;
@@ -59,12 +63,13 @@ std::vector<bool> spread(const BlockTable& blocks, const std::vector<BlockId>& l
   for (std::size_t begin = 0; begin < large.size(); begin += unit) {
     const std::size_t end = std::min(begin + unit, large.size());
     double stretch = 0;
-    for (std::size_t i = begin; i < end; ++i) stretch += static_cast<double>(size_of(blocks, large[i]));
+    for (std::size_t i = begin; i < end; ++i)
+      stretch += static_cast<double>(size_of(blocks, large[i]));
     owed += share * stretch;
     if (owed < stretch / 2) continue;
     owed -= stretch;
-    std::fill(pinned.begin() + static_cast<std::ptrdiff_t>(begin), pinned.begin() + static_cast<std::ptrdiff_t>(end),
-              true);
+    std::fill(pinned.begin() + static_cast<std::ptrdiff_t>(begin),
+              pinned.begin() + static_cast<std::ptrdiff_t>(end), true);
   }
   return pinned;
 }
@@ -82,11 +87,12 @@ std::vector<BlockId> chosen_blocks(const Candidates& candidates, const std::vect
 }
 
 // The spread set, shrunk until its runs fit with their rounding, then filled up with single blocks.
-std::vector<PlacedRun> fit(const BlockTable& blocks, const Candidates& candidates, std::int64_t room_bytes,
-                           std::size_t unit) {
+std::vector<PlacedRun> fit(const BlockTable& blocks, const Candidates& candidates,
+                           std::int64_t room_bytes, std::size_t unit) {
   std::int64_t wanted = room_bytes;
   for (const BlockId id : candidates.small) wanted -= make_run(blocks, {id, 1}).aligned.size_bytes;
-  std::vector<bool> pinned = spread(blocks, candidates.large, std::max<std::int64_t>(wanted, 0), unit);
+  std::vector<bool> pinned =
+      spread(blocks, candidates.large, std::max<std::int64_t>(wanted, 0), unit);
   std::vector<PlacedRun> runs = merge_runs(blocks, chosen_blocks(candidates, pinned));
   while (arena_bytes(runs) > room_bytes && wanted > 0) {
     wanted -= std::max<std::int64_t>(arena_bytes(runs) - room_bytes, kSmallBytes);
@@ -122,8 +128,8 @@ std::vector<BlockId> touched_blocks(const LayerGraph& graph, const BlockTable& b
   return touched;
 }
 
-std::variant<Placement, Infeasible> place(const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
-                                          std::int64_t ring_slots) {
+std::variant<Placement, Infeasible> place(const LayerGraph& graph, const BlockTable& blocks,
+                                          const HostNeeds& needs, std::int64_t ring_slots) {
   const std::vector<BlockId> touched = touched_blocks(graph, blocks);
   Placement placement;
   placement.staging_bytes = align_up(needs.staging_bytes, kDirectAlignment);
@@ -146,8 +152,9 @@ std::variant<Placement, Infeasible> place(const LayerGraph& graph, const BlockTa
   }
   const std::int64_t room = needs.limit_bytes - fixed - ring_slots * slot_bytes;
   if (room < small_bytes) return Infeasible{fixed + ring_slots * slot_bytes + small_bytes};
-  // Stretches of up to four blocks: long enough that the 8 KiB which a stretch's ends cost stay below 0.2 % of it, short enough
-  // for the ring (four slots and more) to bridge; single blocks where a model has few.
+  // Stretches of up to four blocks: long enough that the 8 KiB which a stretch's ends cost stay
+  // below 0.2 % of it, short enough for the ring (four slots and more) to bridge; single blocks
+  // where a model has few.
   const std::size_t unit = std::clamp<std::size_t>(candidates.large.size() / 256, 1, 4);
   placement.pinned = fit(blocks, candidates, room, unit);
   placement.pinned_bytes = arena_bytes(placement.pinned);

@@ -1,8 +1,10 @@
-// Which blocks stay in host memory and which stream through the ring: the pinned set of a dense model.
+// Which blocks stay in host memory and which stream through the ring: the pinned set of a dense
+// model.
 //
-// Dense layers are visited in a cycle, so any recency policy would evict just what comes next (law 7). A fixed set of pinned bytes
-// saves exactly its bytes in every step; what matters besides its size is that pinned and streamed stretches alternate through
-// the step, so that the disk always has a free slot to fill while pinned weights are computed.
+// Dense layers are visited in a cycle, so any recency policy would evict just what comes next (law
+// 7). A fixed set of pinned bytes saves exactly its bytes in every step; what matters besides its
+// size is that pinned and streamed stretches alternate through the step, so that the disk always
+// has a free slot to fill while pinned weights are computed.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +20,9 @@ namespace windlass {
 struct HostNeeds {
   std::int64_t limit_bytes = 0;
   std::int64_t staging_bytes = 0, activation_bytes = 0, kv_bytes = 0, table_bytes = 0;
-  std::int64_t fixed_bytes() const { return staging_bytes + activation_bytes + kv_bytes + table_bytes; }
+  std::int64_t fixed_bytes() const {
+    return staging_bytes + activation_bytes + kv_bytes + table_bytes;
+  }
 };
 
 // The least limit that would do.
@@ -29,11 +33,11 @@ struct Infeasible {
 // The weight blocks that a step touches wholly, in order of first use: all but rows fetched singly.
 std::vector<BlockId> touched_blocks(const LayerGraph& graph, const BlockTable& blocks);
 
-// Everything that could be pinned under `needs` with a ring of `ring_slots` slots (0: no ring, all pinned or infeasible).
-// Value of a block: bytes not read per step, its 4 KiB rounding included, per byte held: so small tensors come first, then
-// stretches spread evenly through the step.
-std::variant<Placement, Infeasible> place(const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
-                                          std::int64_t ring_slots);
+// Everything that could be pinned under `needs` with a ring of `ring_slots` slots (0: no ring, all
+// pinned or infeasible). Value of a block: bytes not read per step, its 4 KiB rounding included,
+// per byte held: so small tensors come first, then stretches spread evenly through the step.
+std::variant<Placement, Infeasible> place(const LayerGraph& graph, const BlockTable& blocks,
+                                          const HostNeeds& needs, std::int64_t ring_slots);
 
 // Two slots: one is read while the other is computed.
 inline constexpr std::int64_t kMinRingSlots = 2;

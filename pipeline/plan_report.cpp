@@ -34,15 +34,18 @@ nlohmann::json step_json(const PlanReport::Step& step) {
 
 std::string explain(const PlanReport& report) {
   if (report.streamed_bytes == 0) {
-    return fmt::format("all {} that a step touches stay in memory; the CPU's rate on them is the limit",
-                       format_size(report.touched_bytes));
+    return fmt::format(
+        "all {} that a step touches stay in memory; the CPU's rate on them is the limit",
+        format_size(report.touched_bytes));
   }
   const double disk_share = report.decode.disk_busy_s / std::max(report.decode.predicted_s, 1e-12);
-  return fmt::format("{} of the {} that a step touches stay in memory, {} stream from disk through {} slots, spread evenly "
-                     "so that the disk works {:.0f} % of the step; {} more --ram would keep everything in memory",
-                     format_size(report.pinned_bytes), format_size(report.touched_bytes),
-                     format_size(report.streamed_bytes), report.ring_slots, 100 * std::min(1.0, disk_share),
-                     format_size(report.all_in_ram_bytes - report.ram_bytes));
+  return fmt::format(
+      "{} of the {} that a step touches stay in memory, {} stream from disk through {} slots, "
+      "spread evenly "
+      "so that the disk works {:.0f} % of the step; {} more --ram would keep everything in memory",
+      format_size(report.pinned_bytes), format_size(report.touched_bytes),
+      format_size(report.streamed_bytes), report.ring_slots, 100 * std::min(1.0, disk_share),
+      format_size(report.all_in_ram_bytes - report.ram_bytes));
 }
 
 void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& model) {
@@ -54,7 +57,8 @@ void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& mod
     report.touched_bytes += session.blocks.at(id).extent.size_bytes;
   }
   report.pinned_bytes = placement.pinned_bytes;
-  for (const LoadEntry& load : session.with_head.loads) report.streamed_bytes += load.run.aligned.size_bytes;
+  for (const LoadEntry& load : session.with_head.loads)
+    report.streamed_bytes += load.run.aligned.size_bytes;
   report.ring_slots = placement.ring_slots;
   report.ring_bytes = placement.ring_slots * placement.slot_bytes;
   report.kv_bytes = placement.kv_bytes;
@@ -67,7 +71,8 @@ void fill_alternatives(PlanReport& report, const SessionPlan& session) {
   HostNeeds none = session.needs;
   none.limit_bytes = 0;
   report.min_ram_bytes = least_limit_bytes(session.graph, session.blocks, session.needs);
-  report.all_in_ram_bytes = std::get<Infeasible>(place(session.graph, session.blocks, none, 0)).least_bytes;
+  report.all_in_ram_bytes =
+      std::get<Infeasible>(place(session.graph, session.blocks, none, 0)).least_bytes;
   if (session.candidates.size() < 2) return;
   report.next_best = session.candidates[1].name;
   report.next_best_s = session.candidates[1].decode.step_s;
@@ -75,8 +80,8 @@ void fill_alternatives(PlanReport& report, const SessionPlan& session) {
 
 }  // namespace
 
-PlanReport make_plan_report(const Model& model, const EngineOptions& options, const Profile& profile,
-                            std::int64_t depth_tokens) {
+PlanReport make_plan_report(const Model& model, const EngineOptions& options,
+                            const Profile& profile, std::int64_t depth_tokens) {
   PlanReport report;
   report.model = model.path;
   report.depth_tokens = depth_tokens;
@@ -85,43 +90,46 @@ PlanReport make_plan_report(const Model& model, const EngineOptions& options, co
   fill_sizes(report, session, model);
   fill_alternatives(report, session);
   const std::int64_t rows = session.layout.token_rows;
-  report.decode = make_step(forecast(session, model, profile, {1, 1, depth_tokens}, options.overlap), 1);
-  report.prefill = make_step(forecast(session, model, profile, {rows, 1, 0}, options.overlap), rows);
+  report.decode =
+      make_step(forecast(session, model, profile, {1, 1, depth_tokens}, options.overlap), 1);
+  report.prefill =
+      make_step(forecast(session, model, profile, {rows, 1, 0}, options.overlap), rows);
   report.why = explain(report);
   return report;
 }
 
 nlohmann::json PlanReport::json() const {
-  return {{"model", model},
-          {"ram_bytes", ram_bytes},
-          {"min_ram_bytes", min_ram_bytes},
-          {"all_in_ram_bytes", all_in_ram_bytes},
-          {"context_tokens", context_tokens},
-          {"depth_tokens", depth_tokens},
-          {"weight_bytes", weight_bytes},
-          {"touched_bytes", touched_bytes},
-          {"placement",
-           {{"host",
-             {{"pinned_weight_bytes", pinned_bytes},
-              {"ring_bytes", ring_bytes},
-              {"ring_slots", ring_slots},
-              {"kv_bytes", kv_bytes},
-              {"activation_bytes", activation_bytes},
-              {"staging_bytes", staging_bytes},
-              {"table_bytes", table_bytes}}},
-            {"disk", {{"streamed_bytes_per_step", streamed_bytes}}}}},
-          {"links", {{"disk_to_host", {{"bytes", decode.disk_bytes}, {"busy_s", decode.disk_busy_s}}}}},
-          {"predicted_s_per_step", decode.predicted_s},
-          {"bound_s_per_step", decode.bound_s},
-          {"bottleneck", decode.bottleneck},
-          {"steps", {{"prefill", step_json(prefill)}, {"decode", step_json(decode)}}},
-          {"next_best", {{"name", next_best}, {"predicted_s_per_step", next_best_s}}},
-          {"why", why}};
+  return {
+      {"model", model},
+      {"ram_bytes", ram_bytes},
+      {"min_ram_bytes", min_ram_bytes},
+      {"all_in_ram_bytes", all_in_ram_bytes},
+      {"context_tokens", context_tokens},
+      {"depth_tokens", depth_tokens},
+      {"weight_bytes", weight_bytes},
+      {"touched_bytes", touched_bytes},
+      {"placement",
+       {{"host",
+         {{"pinned_weight_bytes", pinned_bytes},
+          {"ring_bytes", ring_bytes},
+          {"ring_slots", ring_slots},
+          {"kv_bytes", kv_bytes},
+          {"activation_bytes", activation_bytes},
+          {"staging_bytes", staging_bytes},
+          {"table_bytes", table_bytes}}},
+        {"disk", {{"streamed_bytes_per_step", streamed_bytes}}}}},
+      {"links", {{"disk_to_host", {{"bytes", decode.disk_bytes}, {"busy_s", decode.disk_busy_s}}}}},
+      {"predicted_s_per_step", decode.predicted_s},
+      {"bound_s_per_step", decode.bound_s},
+      {"bottleneck", decode.bottleneck},
+      {"steps", {{"prefill", step_json(prefill)}, {"decode", step_json(decode)}}},
+      {"next_best", {{"name", next_best}, {"predicted_s_per_step", next_best_s}}},
+      {"why", why}};
 }
 
 std::string PlanReport::text() const {
-  std::string out = fmt::format("{}: {} of weights, --ram {}, context {} tokens\n", model, format_size(weight_bytes),
-                                format_size(ram_bytes), context_tokens);
+  std::string out = fmt::format("{}: {} of weights, --ram {}, context {} tokens\n", model,
+                                format_size(weight_bytes), format_size(ram_bytes), context_tokens);
   const auto row = [&](const char* what, std::int64_t bytes, const std::string& note) {
     out += fmt::format("  {:<22}{:>12}  {}\n", what, format_size(bytes), note);
   };
@@ -132,10 +140,11 @@ std::string PlanReport::text() const {
   row("host: staging, tables", staging_bytes + table_bytes, "");
   row("disk: read each step", streamed_bytes, "");
   for (const auto& [name, step] : {std::pair{"prefill", &prefill}, std::pair{"decode", &decode}}) {
-    out += fmt::format("{}: {} a step of {} ({:.2f} tok/s), bound {} by {}\n", name, format_seconds(step->predicted_s),
+    out += fmt::format("{}: {} a step of {} ({:.2f} tok/s), bound {} by {}\n", name,
+                       format_seconds(step->predicted_s),
                        step->rows == 1 ? std::string("1 row") : fmt::format("{} rows", step->rows),
-                       static_cast<double>(step->rows) / step->predicted_s, format_seconds(step->bound_s),
-                       step->bottleneck);
+                       static_cast<double>(step->rows) / step->predicted_s,
+                       format_seconds(step->bound_s), step->bottleneck);
   }
   out += fmt::format("why: {}\n", why);
   if (!next_best.empty()) {

@@ -1,9 +1,9 @@
-// What `windlass plan` says: what will be where, how fast, why, and the next best plan. Works on a header alone.
+// What `windlass plan` says: what will be where, how fast, why, and the next best plan. Works on a
+// header alone.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "pipeline/engine.h"
@@ -16,10 +16,10 @@ struct PlanReport {
 
   std::string model;
   std::int64_t ram_bytes = 0, context_tokens = 0, depth_tokens = 0, micro_batch_tokens = 0;
-  std::int64_t weight_bytes = 0;         // in the files
-  std::int64_t touched_bytes = 0;        // weight bytes a decode step touches
-  std::int64_t pinned_bytes = 0, streamed_bytes = 0, ring_bytes = 0, kv_bytes = 0, activation_bytes = 0, staging_bytes = 0,
-               table_bytes = 0, min_ram_bytes = 0;
+  std::int64_t weight_bytes = 0;   // in the files
+  std::int64_t touched_bytes = 0;  // weight bytes a decode step touches
+  std::int64_t pinned_bytes = 0, streamed_bytes = 0, ring_bytes = 0, kv_bytes = 0,
+               activation_bytes = 0, staging_bytes = 0, table_bytes = 0, min_ram_bytes = 0;
   std::int64_t ring_slots = 0;
   struct Step {
     std::int64_t rows = 0;
@@ -27,14 +27,14 @@ struct PlanReport {
     std::int64_t disk_bytes = 0;
     std::string bottleneck;
   } decode, prefill;
-  std::int64_t all_in_ram_bytes = 0;     // the --ram that would pin everything
-  double next_best_s = 0;                // decode step of the runner-up
-  std::string next_best;                 // what it is
+  std::int64_t all_in_ram_bytes = 0;  // the --ram that would pin everything
+  double next_best_s = 0;             // decode step of the runner-up
+  std::string next_best;              // what it is
   std::string why;
 };
 
 // Error(kNoSpace) as Engine's constructor.
-PlanReport make_plan_report(const Model& model, const EngineOptions& options, const Profile& profile,
-                            std::int64_t depth_tokens);
+PlanReport make_plan_report(const Model& model, const EngineOptions& options,
+                            const Profile& profile, std::int64_t depth_tokens);
 
 }  // namespace windlass

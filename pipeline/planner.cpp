@@ -16,7 +16,8 @@ std::vector<bool> pinned_flags(const BlockTable& blocks, const Placement& placem
   std::vector<bool> pinned(blocks.blocks().size(), false);
   for (const PlacedRun& placed : placement.pinned) {
     const auto first = static_cast<std::size_t>(index_of(placed.run.blocks.first));
-    for (std::size_t i = 0; i < static_cast<std::size_t>(placed.run.blocks.count); ++i) pinned[first + i] = true;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(placed.run.blocks.count); ++i)
+      pinned[first + i] = true;
   }
   return pinned;
 }
@@ -24,8 +25,12 @@ std::vector<bool> pinned_flags(const BlockTable& blocks, const Placement& placem
 // Writes a plan entry by entry; merges neighbours that lie together in memory.
 class PlanWriter {
  public:
-  PlanWriter(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement, Plan& plan)
-      : graph_(graph), blocks_(blocks), slot_bytes_(placement.slot_bytes), pinned_(pinned_flags(blocks, placement)),
+  PlanWriter(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
+             Plan& plan)
+      : graph_(graph),
+        blocks_(blocks),
+        slot_bytes_(placement.slot_bytes),
+        pinned_(pinned_flags(blocks, placement)),
         plan_(plan) {}
 
   void add_plain(std::int32_t op) { plan_.compute.push_back({op, {}, 0, 0}); }
@@ -92,7 +97,8 @@ class PlanWriter {
 
 }  // namespace
 
-Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement, bool with_head) {
+Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
+               bool with_head) {
   Plan plan;
   PlanWriter writer(graph, blocks, placement, plan);
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
@@ -108,9 +114,9 @@ Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placemen
   return plan;
 }
 
-std::variant<std::vector<Candidate>, Infeasible> choose_placement(const LayerGraph& graph, const BlockTable& blocks,
-                                                                  const HostNeeds& needs, const CostModel& costs,
-                                                                  const StepLoad& decode, bool overlap) {
+std::variant<std::vector<Candidate>, Infeasible> choose_placement(
+    const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
+    const CostModel& costs, const StepLoad& decode, bool overlap) {
   std::vector<Candidate> candidates;
   const auto consider = [&](std::int64_t slots, const std::string& name) {
     auto placed = place(graph, blocks, needs, slots);
@@ -123,15 +129,18 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(const LayerGra
   };
   consider(0, "all weights in memory");
   if (!candidates.empty()) return candidates;
-  for (const std::int64_t slots : kRingSlots) consider(slots, fmt::format("a ring of {} slots", slots));
+  for (const std::int64_t slots : kRingSlots)
+    consider(slots, fmt::format("a ring of {} slots", slots));
   if (candidates.empty()) return Infeasible{least_limit_bytes(graph, blocks, needs)};
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.decode.step_s < b.decode.step_s; });
+  std::stable_sort(
+      candidates.begin(), candidates.end(),
+      [](const Candidate& a, const Candidate& b) { return a.decode.step_s < b.decode.step_s; });
   return candidates;
 }
 
-Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& blocks, const CostModel& costs,
-                 const StepLoad& load, std::int64_t limit_bytes, bool resident) {
+Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& blocks,
+                 const CostModel& costs, const StepLoad& load, std::int64_t limit_bytes,
+                 bool resident) {
   std::int64_t touched_bytes = 0;
   std::int64_t fetched_bytes = 0;
   double cpu_s = 0;
@@ -144,12 +153,14 @@ Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& bl
     }
     cpu_s += costs.compute_s(entry, load);
   }
-  const double disk_s = costs.read_s(std::max<std::int64_t>(touched_bytes - limit_bytes, 0) + fetched_bytes);
+  const double disk_s =
+      costs.read_s(std::max<std::int64_t>(touched_bytes - limit_bytes, 0) + fetched_bytes);
   if (disk_s > cpu_s) return {disk_s, "disk_to_host"};
   return {cpu_s, "cpu"};
 }
 
-bool embedding_resident(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement) {
+bool embedding_resident(const LayerGraph& graph, const BlockTable& blocks,
+                        const Placement& placement) {
   const std::vector<bool> pinned = pinned_flags(blocks, placement);
   for (const GraphOp& op : graph.ops) {
     if (op.kind != OpKind::kEmbedRows) continue;

@@ -1,5 +1,5 @@
-// Makes a Plan from (machine, model, workload, budget): chooses the placement by simulating the candidates, then writes the
-// schedule of each kind of step over it.
+// Makes a Plan from (machine, model, workload, budget): chooses the placement by simulating the
+// candidates, then writes the schedule of each kind of step over it.
 #pragma once
 
 #include <cstdint>
@@ -13,32 +13,37 @@
 
 namespace windlass {
 
-// The schedule of a step over a placement: one entry per op and resident stretch, loads in deadline order.
-// with_head: logits are wanted by some row; else the ops on logits rows (and their weights' reads) are left out.
-Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement, bool with_head);
+// The schedule of a step over a placement: one entry per op and resident stretch, loads in deadline
+// order. with_head: logits are wanted by some row; else the ops on logits rows (and their weights'
+// reads) are left out.
+Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
+               bool with_head);
 
 struct Candidate {
   Placement placement;
-  Prediction decode;     // one decode step
-  std::string name;      // "all pinned", "8 ring slots"
+  Prediction decode;  // one decode step
+  std::string name;   // "all pinned", "8 ring slots"
 };
 
-// All candidates that fit, best (soonest decode step) first: everything pinned, and rings of 2 to 32 slots.
-// Infeasible when none does.
-std::variant<std::vector<Candidate>, Infeasible> choose_placement(const LayerGraph& graph, const BlockTable& blocks,
-                                                                  const HostNeeds& needs, const CostModel& costs,
-                                                                  const StepLoad& decode, bool overlap);
+// All candidates that fit, best (soonest decode step) first: everything pinned, and rings of 2 to
+// 32 slots. Infeasible when none does.
+std::variant<std::vector<Candidate>, Infeasible> choose_placement(
+    const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
+    const CostModel& costs, const StepLoad& decode, bool overlap);
 
-// The least time any schedule could take for a step: the larger of the disk's work (bytes touched beyond what the whole budget
-// could hold, at the profile's rate) and the CPU's (every op at its measured rate).
+// The least time any schedule could take for a step: the larger of the disk's work (bytes touched
+// beyond what the whole budget could hold, at the profile's rate) and the CPU's (every op at its
+// measured rate).
 struct Bound {
   double step_s = 0;
   std::string bottleneck;  // "disk_to_host" or "cpu"
 };
-Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& blocks, const CostModel& costs,
-                 const StepLoad& load, std::int64_t limit_bytes, bool embedding_resident);
+Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& blocks,
+                 const CostModel& costs, const StepLoad& load, std::int64_t limit_bytes,
+                 bool embedding_resident);
 
 // Whether rows fetched singly come from pinned memory (a tied, wholly pinned embedding).
-bool embedding_resident(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement);
+bool embedding_resident(const LayerGraph& graph, const BlockTable& blocks,
+                        const Placement& placement);
 
 }  // namespace windlass

@@ -17,15 +17,17 @@
 namespace windlass {
 namespace {
 
-constexpr int kProfileVersion = 1;
+constexpr int kProfileVersion = 2;
 
 nlohmann::json rates_json(const std::array<MatMulRates, kDTypeCount>& rates) {
   nlohmann::json json = nlohmann::json::object();
   for (int id = 0; id < kDTypeCount; ++id) {
     const MatMulRates& rate = rates[static_cast<std::size_t>(id)];
     if (rate.gemv_bytes_per_s <= 0) continue;
-    json[std::string(dtype_info(static_cast<DType>(id)).name)] = {{"gemv_bytes_per_s", rate.gemv_bytes_per_s},
-                                                                  {"gemm_ops_per_s", rate.gemm_ops_per_s}};
+    json[std::string(dtype_info(static_cast<DType>(id)).name)] = {
+        {"gemv_bytes_per_s", rate.gemv_bytes_per_s},
+        {"gemm_ops_per_s", rate.gemm_ops_per_s},
+        {"unpack_weights_per_s", rate.unpack_weights_per_s}};
   }
   return json;
 }
@@ -38,7 +40,8 @@ class Reader {
     const auto found = object.find(key);
     if (found == object.end() || !found->is_number() || !(found->get<double>() > 0) ||
         !std::isfinite(found->get<double>())) {
-      fail(ErrorCode::kBadFile, "{}: profile key '{}' is missing or not a positive number; run windlass profile -o {}",
+      fail(ErrorCode::kBadFile,
+           "{}: profile key '{}' is missing or not a positive number; run windlass profile -o {}",
            path_, key, path_);
     }
     return found->get<double>();
@@ -46,7 +49,8 @@ class Reader {
   const nlohmann::json& object(const char* key) const {
     const auto found = json_.find(key);
     if (found == json_.end() || !found->is_object()) {
-      fail(ErrorCode::kBadFile, "{}: profile key '{}' is missing; run windlass profile -o {}", path_, key, path_);
+      fail(ErrorCode::kBadFile, "{}: profile key '{}' is missing; run windlass profile -o {}",
+           path_, key, path_);
     }
     return *found;
   }
@@ -54,7 +58,9 @@ class Reader {
     for (const auto& [name, value] : object.items()) {
       const auto type = dtype_by_name(name);
       if (!type) fail(ErrorCode::kBadFile, "{}: '{}' is not a weight type", path_, name);
-      rates[static_cast<std::size_t>(*type)] = {positive(value, "gemv_bytes_per_s"), positive(value, "gemm_ops_per_s")};
+      rates[static_cast<std::size_t>(*type)] = {positive(value, "gemv_bytes_per_s"),
+                                                positive(value, "gemm_ops_per_s"),
+                                                positive(value, "unpack_weights_per_s")};
     }
   }
 
@@ -62,6 +68,32 @@ class Reader {
   const nlohmann::json& json_;
   const std::string& path_;
 };
+
+Profile parse_profile(const nlohmann::json& json, const std::string& path) {
+  if (!json.is_object() || json.value("version", 0) != kProfileVersion) {
+    fail(ErrorCode::kBadFile, "{}: not a profile of version {}; run windlass profile -o {}", path,
+         kProfileVersion, path);
+  }
+  const Reader reader(json, path);
+  const nlohmann::json& cpu = reader.object("cpu");
+  const nlohmann::json& disk = reader.object("disk");
+  Profile profile;
+  profile.cpu = cpu.value("name", "");
+  profile.isa = cpu.value("isa", "");
+  profile.threads = static_cast<int>(reader.positive(cpu, "threads"));
+  profile.op_overhead_s = reader.positive(cpu, "op_overhead_s");
+  profile.attention_bytes_per_s = reader.positive(cpu, "attention_bytes_per_s");
+  profile.attention_ops_per_s = reader.positive(cpu, "attention_ops_per_s");
+  reader.rates(cpu.value("int8", nlohmann::json::object()), profile.int8);
+  reader.rates(cpu.value("exact", nlohmann::json::object()), profile.exact);
+  profile.dram_bytes_per_s = reader.positive(reader.object("dram"), "bytes_per_s");
+  profile.disk_path = disk.value("path", "");
+  profile.disk_direct = disk.value("direct", true);
+  profile.disk_bytes_per_s = reader.positive(disk, "bytes_per_s");
+  profile.disk_latency_s = reader.positive(disk, "latency_s");
+  profile.disk_small_read_s = reader.positive(disk, "small_read_s");
+  return profile;
+}
 
 }  // namespace
 
@@ -90,34 +122,21 @@ nlohmann::json to_json(const Profile& profile) {
            {{"path", profile.disk_path},
             {"direct", profile.disk_direct},
             {"bytes_per_s", profile.disk_bytes_per_s},
-            {"latency_s", profile.disk_latency_s}}}};
+            {"latency_s", profile.disk_latency_s},
+            {"small_read_s", profile.disk_small_read_s}}}};
 }
 
 Profile read_profile(const std::string& path) {
   std::ifstream file(path);
   if (!file) fail(ErrorCode::kIo, "{}: cannot read the profile: {}", path, std::strerror(errno));
   const nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
-  if (!json.is_object() || json.value("version", 0) != kProfileVersion) {
-    fail(ErrorCode::kBadFile, "{}: not a profile of version {}; run windlass profile -o {}", path, kProfileVersion, path);
+  try {
+    return parse_profile(json, path);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorCode::kBadFile,
+         "{}: a value of the profile is of the wrong kind ({}); run windlass profile -o {}", path,
+         error.what(), path);
   }
-  const Reader reader(json, path);
-  const nlohmann::json& cpu = reader.object("cpu");
-  const nlohmann::json& disk = reader.object("disk");
-  Profile profile;
-  profile.cpu = cpu.value("name", "");
-  profile.isa = cpu.value("isa", "");
-  profile.threads = static_cast<int>(reader.positive(cpu, "threads"));
-  profile.op_overhead_s = reader.positive(cpu, "op_overhead_s");
-  profile.attention_bytes_per_s = reader.positive(cpu, "attention_bytes_per_s");
-  profile.attention_ops_per_s = reader.positive(cpu, "attention_ops_per_s");
-  reader.rates(cpu.value("int8", nlohmann::json::object()), profile.int8);
-  reader.rates(cpu.value("exact", nlohmann::json::object()), profile.exact);
-  profile.dram_bytes_per_s = reader.positive(reader.object("dram"), "bytes_per_s");
-  profile.disk_path = disk.value("path", "");
-  profile.disk_direct = disk.value("direct", true);
-  profile.disk_bytes_per_s = reader.positive(disk, "bytes_per_s");
-  profile.disk_latency_s = reader.positive(disk, "latency_s");
-  return profile;
 }
 
 void write_profile(const Profile& profile, const std::string& path) {
@@ -143,12 +162,13 @@ std::string profile_cache_path(const ProfileOptions& options) {
   struct stat status {};
   const unsigned long device = ::stat(target.c_str(), &status) == 0 ? status.st_dev : 0;
   const std::size_t cpu = std::hash<std::string>{}(cpu_model_name());
-  return fmt::format("{}/profile-{:016x}-{}-{}t-dev{:x}.json", options.cache_dir, cpu, isa_name(options.isa),
-                     options.threads, device);
+  return fmt::format("{}/profile-{:016x}-{}-{}t-dev{:x}.json", options.cache_dir, cpu,
+                     isa_name(options.isa), options.threads, device);
 }
 
 Profile load_or_measure_profile(const ProfileOptions& options,
-                                const std::function<void(double, const char*)>& progress, bool* measured) {
+                                const std::function<void(double, const char*)>& progress,
+                                bool* measured) {
   const std::string path = profile_cache_path(options);
   *measured = !std::filesystem::exists(path);
   if (!*measured) {

@@ -1,11 +1,10 @@
 // The machine in numbers: measured once, cached, replaceable by a file.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "cpu_kernels/op_table.h"
@@ -15,42 +14,47 @@ namespace windlass {
 
 // Rates of one weight type on the whole team. 0: not measured.
 struct MatMulRates {
-  double gemv_bytes_per_s = 0;   // weight bytes at one row, weights not in cache
-  double gemm_ops_per_s = 0;     // 2 * rows * weights at many rows
+  double gemv_bytes_per_s = 0;      // weight bytes at one row, weights not in cache
+  double gemm_ops_per_s = 0;        // 2 * rows * weights, of each row more at many rows
+  double unpack_weights_per_s = 0;  // what a weight costs once, however many rows it then serves
 };
 
 struct Profile {
-  std::string cpu;               // model name
+  std::string cpu;  // model name
   std::string isa;
   int threads = 0;
-  double dram_bytes_per_s = 0;   // plain read, all threads
-  double op_overhead_s = 0;      // one empty op over the team
+  double dram_bytes_per_s = 0;                   // plain read, all threads
+  double op_overhead_s = 0;                      // one empty op over the team
   std::array<MatMulRates, kDTypeCount> int8{};   // q8 activations
   std::array<MatMulRates, kDTypeCount> exact{};  // f32 activations (and all of F32, F16, BF16)
-  double attention_bytes_per_s = 0;  // KV bytes at one query
-  double attention_ops_per_s = 0;    // 4 * query rows * keys * heads * head_dim at many
-  std::string disk_path;         // file system it was measured on
-  double disk_bytes_per_s = 0;   // direct reads of 1 MiB, 8 in flight
-  double disk_latency_s = 0;     // one 4 KiB direct read
+  double attention_bytes_per_s = 0;              // KV bytes at one query
+  double attention_ops_per_s = 0;                // 4 * query rows * keys * heads * head_dim at many
+  std::string disk_path;                         // file system it was measured on
+  double disk_bytes_per_s =
+      0;  // direct reads of 1 MiB, 12 in flight, read before: what a cycle over the weights sees
+  double disk_latency_s = 0;     // of a 1 MiB read alone, beyond its share of that rate
+  double disk_small_read_s = 0;  // one 4 KiB direct read
   bool disk_direct = true;
 };
 
 struct ProfileOptions {
-  std::string model_path;        // reads this file; empty: writes and reads a scratch file in cache_dir
+  std::string model_path;  // reads this file; empty: writes and reads a scratch file in cache_dir
   std::string cache_dir;
   Isa isa = Isa::kScalar;
   int threads = 1;
-  std::int64_t memory_bytes = 0; // working memory it may use
+  std::int64_t memory_bytes = 0;  // working memory it may use
 };
 
 // Measures (2 to 6 s). progress(0..1, what) may throw to stop.
-Profile measure_profile(const ProfileOptions& options, const std::function<void(double, const char*)>& progress);
+Profile measure_profile(const ProfileOptions& options,
+                        const std::function<void(double, const char*)>& progress);
 
 // The cache key holds CPU, ISA, threads and the device of the model's file system.
 std::string profile_cache_path(const ProfileOptions& options);
 // Cached if there, else measured and cached.
 Profile load_or_measure_profile(const ProfileOptions& options,
-                                const std::function<void(double, const char*)>& progress, bool* measured);
+                                const std::function<void(double, const char*)>& progress,
+                                bool* measured);
 
 // "Intel(R) Xeon(R) Processor", from /proc/cpuinfo.
 std::string cpu_model_name();

@@ -36,11 +36,13 @@ nlohmann::json phase_json(const PhaseReceipt& phase) {
 
 std::string phase_line(const char* name, const PhaseReceipt& phase) {
   if (phase.steps == 0) return {};
-  std::string line = fmt::format("{}: {} tokens in {}, {:.2f} tok/s", name, phase.tokens, format_seconds(phase.wall_s),
-                                 per_second(phase.tokens, phase.wall_s));
-  line += fmt::format("; a step took {}, predicted {}, bound {} ({:.0f} % of bound, {})\n",
-                      format_seconds(phase.achieved_s_per_step()), format_seconds(phase.predicted_s_per_step),
-                      format_seconds(phase.bound_s_per_step), 100 * phase.of_bound(), phase.bottleneck);
+  std::string line =
+      fmt::format("{}: {} tokens in {}, {:.2f} tok/s", name, phase.tokens,
+                  format_seconds(phase.wall_s), per_second(phase.tokens, phase.wall_s));
+  line += fmt::format(
+      "; a step took {}, predicted {}, bound {} ({:.0f} % of bound, {})\n",
+      format_seconds(phase.achieved_s_per_step()), format_seconds(phase.predicted_s_per_step),
+      format_seconds(phase.bound_s_per_step), 100 * phase.of_bound(), phase.bottleneck);
   line += fmt::format("  disk_to_host {} at {}, busy {:.0f} %; cpu busy {:.0f} %\n",
                       format_size(phase.disk_to_host.bytes),
                       format_rate(per_second(phase.disk_to_host.bytes, phase.disk_to_host.busy_s)),
@@ -58,7 +60,8 @@ double PhaseReceipt::of_bound() const {
 nlohmann::json to_json(const Receipt& receipt) {
   nlohmann::json tiers = nlohmann::json::object();
   for (const TierReceipt& tier : receipt.tiers) {
-    tiers[tier_name(tier.tier)] = {{"budget_bytes", tier.budget_bytes}, {"peak_bytes", tier.peak_bytes}};
+    tiers[tier_name(tier.tier)] = {{"budget_bytes", tier.budget_bytes},
+                                   {"peak_bytes", tier.peak_bytes}};
   }
   return {{"model", receipt.model},
           {"prompt_tokens", receipt.prompt_tokens},
@@ -77,11 +80,12 @@ nlohmann::json to_json(const Receipt& receipt) {
 }
 
 std::string format_receipt(const Receipt& receipt) {
-  std::string text = fmt::format("receipt: {}, {} threads, {}; {} prompt and {} generated tokens\n", receipt.isa,
-                                 receipt.threads, receipt.io_engine, receipt.prompt_tokens, receipt.generated_tokens);
+  std::string text = fmt::format("receipt: {}, {} threads, {}; {} prompt and {} generated tokens\n",
+                                 receipt.isa, receipt.threads, receipt.io_engine,
+                                 receipt.prompt_tokens, receipt.generated_tokens);
   for (const TierReceipt& tier : receipt.tiers) {
-    text += fmt::format("{}: {} of {} used at the peak; ", tier_name(tier.tier), format_size(tier.peak_bytes),
-                        format_size(tier.budget_bytes));
+    text += fmt::format("{}: {} of {} used at the peak; ", tier_name(tier.tier),
+                        format_size(tier.peak_bytes), format_size(tier.budget_bytes));
   }
   text += fmt::format("loaded {} in {}; first token after {}\n", format_size(receipt.load_bytes),
                       format_seconds(receipt.load_s), format_seconds(receipt.ttft_s));

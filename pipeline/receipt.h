@@ -1,9 +1,9 @@
-// What a run did against what its plan claimed: predicted, achieved, bound, bytes per link, busy time per resource.
+// What a run did against what its plan claimed: predicted, achieved, bound, bytes per link, busy
+// time per resource.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -21,11 +21,11 @@ struct PhaseReceipt {
   std::int64_t tokens = 0, steps = 0;
   double wall_s = 0;
   double predicted_s_per_step = 0, bound_s_per_step = 0;
-  std::string bottleneck;      // "disk_to_host", "cpu"
+  std::string bottleneck;  // "disk_to_host", "cpu"
   LinkUse disk_to_host;
-  double cpu_busy_s = 0;       // time in ops
+  double cpu_busy_s = 0;  // time in ops
   double achieved_s_per_step() const { return steps > 0 ? wall_s / static_cast<double>(steps) : 0; }
-  double of_bound() const;     // bound / achieved, at most 1; 0 without steps
+  double of_bound() const;  // bound / achieved, at most 1; 0 without steps
 };
 
 struct TierReceipt {
@@ -43,7 +43,8 @@ struct Receipt {
   std::string isa, io_engine;
   int threads = 0;
   bool direct_io = true;
-  std::vector<std::string> notes;  // printed reasons: buffered fallback, profile of another disk, ...
+  std::vector<std::string>
+      notes;  // printed reasons: buffered fallback, profile of another disk, ...
 };
 
 nlohmann::json to_json(const Receipt& receipt);

@@ -7,7 +7,8 @@ namespace windlass {
 Ring::Ring(TierManager& tiers, std::byte* memory, std::int64_t slots, std::int64_t slot_bytes)
     : tiers_(tiers), memory_(memory), slots_(slots), slot_bytes_(slot_bytes) {}
 
-// A step of fewer loads than slots reaches its own blocks again in `next`, while it still holds them.
+// A step of fewer loads than slots reaches its own blocks again in `next`, while it still holds
+// them.
 bool Ring::is_held(const Run& run) const {
   for (std::int32_t i = 0; i < run.blocks.count; ++i) {
     if (tiers_.state(BlockId{index_of(run.blocks.first) + i}) != BlockState::kAbsent) return true;
@@ -41,9 +42,11 @@ void Ring::pump(std::int32_t entry, bool ahead) {
     const auto index = static_cast<std::size_t>(issued_);
     const LoadEntry& next = load(index);
     if (!ahead && (index >= plan_->loads.size() || next.first_use > entry)) return;
-    WINDLASS_CHECK(next.run.aligned.size_bytes <= slot_bytes_, next.run.aligned.size_bytes, slot_bytes_);
+    WINDLASS_CHECK(next.run.aligned.size_bytes <= slot_bytes_, next.run.aligned.size_bytes,
+                   slot_bytes_);
     if (is_held(next.run)) return;
-    if (!tiers_.start_load(next.run, memory_ + (deadline_ % slots_) * slot_bytes_, deadline_)) return;
+    if (!tiers_.start_load(next.run, memory_ + (deadline_ % slots_) * slot_bytes_, deadline_))
+      return;
     ++deadline_;
     ++issued_;
   }

@@ -1,4 +1,5 @@
-// The streaming ring of host memory: slots filled in order, ahead of use, across entries, layers and steps; freed in order.
+// The streaming ring of host memory: slots filled in order, ahead of use, across entries, layers
+// and steps; freed in order.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +13,15 @@ namespace windlass {
 // Plays the loads of one Plan after another. Owner-thread; allocates only in the constructor.
 class Ring {
  public:
-  // memory: slots * slot_bytes, kDirectAlignment aligned; outlives the ring and tiers' reads into it.
+  // memory: slots * slot_bytes, kDirectAlignment aligned; outlives the ring and tiers' reads into
+  // it.
   Ring(TierManager& tiers, std::byte* memory, std::int64_t slots, std::int64_t slot_bytes);
 
-  // The loads to play now and, ahead of their step, next (null: nothing ahead). What was read ahead for `plan` stays; what was
-  // read ahead for another plan is dropped.
+  // The loads to play now and, ahead of their step, next (null: nothing ahead). What was read ahead
+  // for `plan` stays; what was read ahead for another plan is dropped.
   void begin_step(const Plan* plan, const Plan* next);
-  // Issues loads into free slots, in order: all that fit (up to one whose blocks are still held), or (ahead == false) only
-  // those that `entry` needs.
+  // Issues loads into free slots, in order: all that fit (up to one whose blocks are still held),
+  // or (ahead == false) only those that `entry` needs.
   void pump(std::int32_t entry, bool ahead);
   // Frees the slots whose last user was `entry`.
   void release(std::int32_t entry);
@@ -38,9 +40,9 @@ class Ring {
   std::int64_t slots_, slot_bytes_;
   const Plan* plan_ = nullptr;
   const Plan* next_ = nullptr;
-  std::int64_t issued_ = 0;      // loads of this step's list that were started
-  std::size_t released_ = 0;     // and given back
-  std::int64_t deadline_ = 0;    // grows by one a load, over all steps
+  std::int64_t issued_ = 0;    // loads of this step's list that were started
+  std::size_t released_ = 0;   // and given back
+  std::int64_t deadline_ = 0;  // grows by one a load, over all steps
 };
 
 }  // namespace windlass

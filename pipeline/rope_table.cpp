@@ -17,7 +17,8 @@ double pair_of_rotations(const RopeSpec& spec, double rotations) {
          (2.0 * std::log(spec.base));
 }
 
-// 1: extrapolate (keep the frequency), 0: interpolate (divide it by factor). Ramp between beta_fast and beta_slow.
+// 1: extrapolate (keep the frequency), 0: interpolate (divide it by factor). Ramp between beta_fast
+// and beta_slow.
 double extrapolation_share(const RopeSpec& spec, std::int64_t pair) {
   const double last = static_cast<double>(spec.dims) - 1.0;
   const double low = std::max(0.0, std::floor(pair_of_rotations(spec, spec.beta_fast)));
@@ -30,8 +31,9 @@ double extrapolation_share(const RopeSpec& spec, std::int64_t pair) {
 
 RopeTable::RopeTable(const RopeSpec& spec, std::span<const float> frequency_factors) {
   const std::int64_t n_pairs = spec.dims / 2;
-  WINDLASS_CHECK(frequency_factors.empty() || static_cast<std::int64_t>(frequency_factors.size()) == n_pairs,
-                 frequency_factors.size(), n_pairs);
+  WINDLASS_CHECK(
+      frequency_factors.empty() || static_cast<std::int64_t>(frequency_factors.size()) == n_pairs,
+      frequency_factors.size(), n_pairs);
   for (std::int64_t pair = 0; pair < n_pairs; ++pair) {
     const double exponent = 2.0 * static_cast<double>(pair) / static_cast<double>(spec.dims);
     double frequency = 1.0 / std::pow(spec.base, exponent);
@@ -53,7 +55,8 @@ RopeTable::RopeTable(const RopeSpec& spec, std::span<const float> frequency_fact
 
 void RopeTable::fill(std::int64_t position, float* cos, float* sin) const {
   for (std::size_t pair = 0; pair < frequencies_.size(); ++pair) {
-    // The product in float, as the reference implementations have it; its sine in double costs nothing here.
+    // The product in float, as the reference implementations have it; its sine in double costs
+    // nothing here.
     const float angle = static_cast<float>(position) * frequencies_[pair];
     cos[pair] = static_cast<float>(std::cos(static_cast<double>(angle))) * magnitude_;
     sin[pair] = static_cast<float>(std::sin(static_cast<double>(angle))) * magnitude_;

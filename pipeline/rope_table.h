@@ -1,5 +1,6 @@
-// The angles of rotary position embedding, RoPE (arXiv 2104.09864), with its scaling variants: linear position interpolation
-// (arXiv 2306.15595), YaRN (arXiv 2309.00071) and llama-3's per-frequency factors.
+// The angles of rotary position embedding, RoPE (arXiv 2104.09864), with its scaling variants:
+// linear position interpolation (arXiv 2306.15595), YaRN (arXiv 2309.00071) and llama-3's
+// per-frequency factors.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@ class RopeTable {
   std::int64_t pairs() const { return static_cast<std::int64_t>(frequencies_.size()); }
 
  private:
-  std::vector<float> frequencies_;   // radians a token
+  std::vector<float> frequencies_;  // radians a token
   float magnitude_ = 1.0F;
 };
 

@@ -1,5 +1,5 @@
-// The Plan: placement and schedule of one kind of step, as data. The planner makes it, the simulator times it, the executor
-// plays it; none of them knows what a dense layer is.
+// The Plan: placement and schedule of one kind of step, as data. The planner makes it, the
+// simulator times it, the executor plays it; none of them knows what a dense layer is.
 #pragma once
 
 #include <cstdint>
@@ -11,24 +11,26 @@
 
 namespace windlass {
 
-// One op over some rows of its weight. An op on a large tensor is several entries, one per resident stretch.
+// One op over some rows of its weight. An op on a large tensor is several entries, one per resident
+// stretch.
 struct ComputeEntry {
-  std::int32_t op = 0;           // index into LayerGraph::ops
-  BlockRange blocks;             // the weight's blocks it reads, contiguous in memory; count 0: no weight, or rows fetched
-                                 // singly (kEmbedRows)
-  std::int64_t first_row = 0;    // rows of the weight tensor
+  std::int32_t op = 0;  // index into LayerGraph::ops
+  BlockRange blocks;  // the weight's blocks it reads, contiguous in memory; count 0: no weight, or
+                      // rows fetched singly (kEmbedRows)
+  std::int64_t first_row = 0;  // rows of the weight tensor
   std::int64_t n_rows = 0;
 };
 
-// One streamed read into the ring. Its blocks serve compute entries [first_use, last_use]; then the slot is free.
+// One streamed read into the ring. Its blocks serve compute entries [first_use, last_use]; then the
+// slot is free.
 struct LoadEntry {
   Run run;
   std::int32_t first_use = 0;
   std::int32_t last_use = 0;
 };
 
-// INVARIANT: loads are in deadline order and their [first_use, last_use] are disjoint and ascending, so a ring of any number of
-// slots >= 1, filled in order, cannot deadlock.
+// INVARIANT: loads are in deadline order and their [first_use, last_use] are disjoint and
+// ascending, so a ring of any number of slots >= 1, filled in order, cannot deadlock.
 struct Plan {
   std::vector<ComputeEntry> compute;
   std::vector<LoadEntry> loads;
@@ -42,13 +44,13 @@ struct PlacedRun {
 // Where bytes live in the host arena: one placement for all plans of a session.
 struct Placement {
   std::vector<PlacedRun> pinned;
-  std::int64_t pinned_bytes = 0;       // arena bytes of the pinned runs
-  std::int64_t ring_slots = 0;         // 0: everything is pinned
+  std::int64_t pinned_bytes = 0;  // arena bytes of the pinned runs
+  std::int64_t ring_slots = 0;    // 0: everything is pinned
   std::int64_t slot_bytes = 0;
-  std::int64_t staging_bytes = 0;      // rows fetched singly
+  std::int64_t staging_bytes = 0;  // rows fetched singly
   std::int64_t activation_bytes = 0;
   std::int64_t kv_bytes = 0;
-  std::int64_t table_bytes = 0;        // tokenizer, block table, residency: heap, not arena
+  std::int64_t table_bytes = 0;  // tokenizer, block table, residency: heap, not arena
   std::int64_t arena_bytes() const {
     return pinned_bytes + ring_slots * slot_bytes + staging_bytes + activation_bytes + kv_bytes;
   }

@@ -10,11 +10,13 @@
 namespace windlass {
 namespace {
 
-// With its 4 KiB rounding a block stays within 1 MiB: the size from which direct reads run at the disk's full rate here.
+// With its 4 KiB rounding a block stays within 1 MiB: the size from which direct reads run at the
+// disk's full rate here.
 constexpr std::int64_t kBlockBytes = kMiB - 2 * kDirectAlignment;
 // Rows fetched singly at a time: enough to fill the disk's queue, 512 KiB for rows of two pages.
 constexpr std::int64_t kFetchRows = 64;
-// Run and request tables, plans, the graph's strings: bounded by a fixed part and a part per block (measured on 40 GB: 390 B).
+// Run and request tables, plans, the graph's strings: bounded by a fixed part and a part per block
+// (measured on 40 GB: 390 B).
 constexpr std::int64_t kFixedTableBytes = kMiB;
 constexpr std::int64_t kTableBytesPerBlock = 400;
 
@@ -34,7 +36,9 @@ void check_options(const Model& model, const EngineOptions& options) {
 std::int64_t largest_block_rows(const BlockTable& blocks, const LayerGraph& graph) {
   std::int64_t rows = 1;
   for (const GraphOp& op : graph.ops) {
-    if (op.kind != OpKind::kMatMul || !graph.buffers[static_cast<std::size_t>(index_of(op.out))].tiled) continue;
+    if (op.kind != OpKind::kMatMul ||
+        !graph.buffers[static_cast<std::size_t>(index_of(op.out))].tiled)
+      continue;
     const BlockRange range = blocks.of_tensor(op.weight);
     for (std::int32_t i = 0; i < range.count; ++i) {
       rows = std::max(rows, blocks.at(BlockId{index_of(range.first) + i}).n_rows);
@@ -51,46 +55,60 @@ std::int64_t row_staging_bytes(const LayerGraph& graph, const TensorTable& tenso
   return 0;
 }
 
-[[noreturn]] void refuse(const SessionPlan& session, std::int64_t ram_bytes, std::int64_t least_bytes) {
+[[noreturn]] void refuse(const SessionPlan& session, std::int64_t ram_bytes,
+                         std::int64_t least_bytes) {
   const std::int64_t least_mib = (least_bytes + kMiB - 1) / kMiB;
   const std::int64_t without_kv = least_bytes - session.needs.kv_bytes;
   const std::int64_t page = session.kv.size_bytes(kKvPageTokens);
-  const std::int64_t tokens = std::max<std::int64_t>((ram_bytes - without_kv) / page, 0) * kKvPageTokens;
-  const std::string or_context =
-      tokens > 0 ? fmt::format(", or -c {}", tokens) : std::string();
+  const std::int64_t tokens =
+      std::max<std::int64_t>((ram_bytes - without_kv) / page, 0) * kKvPageTokens;
+  const std::string or_context = tokens > 0 ? fmt::format(", or -c {}", tokens) : std::string();
   fail(ErrorCode::kNoSpace,
-       "--ram {} is too small: KV for {} tokens takes {}, activations {}, tables {}, and weights need a ring; "
+       "--ram {} is too small: KV for {} tokens takes {}, activations {}, tables {}, and weights "
+       "need a ring; "
        "the least that works is --ram {}MiB{}",
        format_size(ram_bytes), session.context_tokens, format_size(session.needs.kv_bytes),
-       format_size(session.needs.activation_bytes), format_size(session.needs.table_bytes), least_mib, or_context);
+       format_size(session.needs.activation_bytes), format_size(session.needs.table_bytes),
+       least_mib, or_context);
 }
 
 HostNeeds host_needs(const SessionPlan& session, const Model& model, const EngineOptions& options,
                      std::int64_t ram_bytes, std::int64_t rows) {
   HostNeeds needs;
   needs.limit_bytes = ram_bytes;
-  needs.staging_bytes = std::min(kFetchRows, rows) * row_staging_bytes(session.graph, model.tensors);
+  needs.staging_bytes =
+      std::min(kFetchRows, rows) * row_staging_bytes(session.graph, model.tensors);
   needs.activation_bytes = session.layout.size_bytes;
   needs.kv_bytes = session.kv.size_bytes(session.context_tokens);
-  needs.table_bytes = options.table_bytes + kFixedTableBytes +
-                      kTableBytesPerBlock * static_cast<std::int64_t>(session.blocks.blocks().size());
+  needs.table_bytes =
+      options.table_bytes + kFixedTableBytes +
+      kTableBytesPerBlock * static_cast<std::int64_t>(session.blocks.blocks().size());
   return needs;
 }
 
 }  // namespace
 
-SessionPlan make_session_plan(const Model& model, const EngineOptions& options, const Profile& profile,
-                              std::int64_t ram_bytes) {
+SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
+                              const Profile& profile, std::int64_t ram_bytes) {
   check_options(model, options);
   const ModelSpec& spec = model.spec;
   SessionPlan session{build_layer_graph(spec, model.tensors, options.activations),
-                      BlockTable(model.tensors, kBlockBytes), {}, {}, {}, 0, {}, {}, {}, false};
+                      BlockTable(model.tensors, kBlockBytes),
+                      {},
+                      {},
+                      {},
+                      0,
+                      {},
+                      {},
+                      {},
+                      false};
   session.kv = {spec.n_layers, spec.n_kv_heads, spec.head_dim, options.kv_type};
   session.context_tokens = align_up(options.context_tokens, kKvPageTokens);
   const std::int64_t most_rows = options.max_rows > 0 ? options.max_rows : session.context_tokens;
-  const std::int64_t batch = options.micro_batch_tokens > 0
-                                 ? options.micro_batch_tokens
-                                 : default_micro_batch(session.graph, spec, model.tensors.weight_bytes());
+  const std::int64_t batch =
+      options.micro_batch_tokens > 0
+          ? options.micro_batch_tokens
+          : default_micro_batch(session.graph, spec, model.tensors.weight_bytes());
   const std::int64_t rows = std::min(batch, most_rows);
   const std::int64_t logits_rows = options.logits == LogitsWanted::kAll ? rows : 1;
   session.layout = make_activation_layout(session.graph, spec, rows, logits_rows,
@@ -98,24 +116,28 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options, 
   session.needs = host_needs(session, model, options, ram_bytes, rows);
 
   const CostModel costs({model.tensors, spec, session.graph, profile, options.kv_type});
-  auto chosen = choose_placement(session.graph, session.blocks, session.needs, costs, StepLoad{}, options.overlap);
-  if (const auto* infeasible = std::get_if<Infeasible>(&chosen)) refuse(session, ram_bytes, infeasible->least_bytes);
+  auto chosen = choose_placement(session.graph, session.blocks, session.needs, costs, StepLoad{},
+                                 options.overlap);
+  if (const auto* infeasible = std::get_if<Infeasible>(&chosen))
+    refuse(session, ram_bytes, infeasible->least_bytes);
   session.candidates = std::move(std::get<std::vector<Candidate>>(chosen));
   session.with_head = make_plan(session.graph, session.blocks, session.placement(), true);
   session.without_head = make_plan(session.graph, session.blocks, session.placement(), false);
-  session.embedding_resident = embedding_resident(session.graph, session.blocks, session.placement());
+  session.embedding_resident =
+      embedding_resident(session.graph, session.blocks, session.placement());
   return session;
 }
 
-StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile, const StepLoad& load,
-                      bool overlap) {
+StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile,
+                      const StepLoad& load, bool overlap) {
   const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.type});
   const Plan& plan = load.logits_rows > 0 ? session.with_head : session.without_head;
   const Placement& placement = session.placement();
   StepForecast result;
-  result.prediction = simulate(plan, costs, load, {placement.ring_slots, overlap, session.embedding_resident});
-  result.bound = make_bound(plan, session.graph, session.blocks, costs, load, session.needs.limit_bytes,
-                            session.embedding_resident);
+  result.prediction =
+      simulate(plan, costs, load, {placement.ring_slots, overlap, session.embedding_resident});
+  result.bound = make_bound(plan, session.graph, session.blocks, costs, load,
+                            session.needs.limit_bytes, session.embedding_resident);
   return result;
 }
 

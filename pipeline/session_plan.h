@@ -1,5 +1,6 @@
-// Everything that is decided before a byte moves: the graph, its blocks, the memory each part needs, the placement and the plans.
-// The engine runs it, `windlass plan` prints it: the same object, so they cannot disagree.
+// Everything that is decided before a byte moves: the graph, its blocks, the memory each part
+// needs, the placement and the plans. The engine runs it, `windlass plan` prints it: the same
+// object, so they cannot disagree.
 #pragma once
 
 #include <cstdint>
@@ -18,25 +19,25 @@ struct SessionPlan {
   KvShape kv;
   ActivationLayout layout;
   HostNeeds needs;
-  std::int64_t context_tokens = 0;        // rounded up to pages
-  std::vector<Candidate> candidates;      // best first; [0] is taken
-  Plan with_head, without_head;           // over candidates[0].placement
+  std::int64_t context_tokens = 0;    // rounded up to pages
+  std::vector<Candidate> candidates;  // best first; [0] is taken
+  Plan with_head, without_head;       // over candidates[0].placement
   bool embedding_resident = false;
 
   const Placement& placement() const { return candidates.front().placement; }
 };
 
-// Error(kNoSpace) with the least --ram that works (and which context would fit, where the context is what does not);
-// Error(kUsage) for a context, micro-batch or KV size that makes no sense.
-SessionPlan make_session_plan(const Model& model, const EngineOptions& options, const Profile& profile,
-                              std::int64_t ram_bytes);
+// Error(kNoSpace) with the least --ram that works (and which context would fit, where the context
+// is what does not); Error(kUsage) for a context, micro-batch or KV size that makes no sense.
+SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
+                              const Profile& profile, std::int64_t ram_bytes);
 
 // Predicted time and bound of one step of this shape.
 struct StepForecast {
   Prediction prediction;
   Bound bound;
 };
-StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile, const StepLoad& load,
-                      bool overlap);
+StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile,
+                      const StepLoad& load, bool overlap);
 
 }  // namespace windlass

@@ -13,7 +13,8 @@ class Timeline {
  public:
   Timeline(const CostModel& costs, const StepLoad& load, const SimulatorOptions& options)
       : costs_(costs), load_(load), options_(options) {
-    slot_free_s_.assign(static_cast<std::size_t>(std::max<std::int64_t>(options.ring_slots, 1)), 0.0);
+    slot_free_s_.assign(static_cast<std::size_t>(std::max<std::int64_t>(options.ring_slots, 1)),
+                        0.0);
   }
 
   double now() const { return cpu_s_; }
@@ -23,14 +24,16 @@ class Timeline {
     for (std::size_t i = 0; i < plan.compute.size(); ++i) {
       const ComputeEntry& entry = plan.compute[i];
       double ready_s = 0;
-      if (next_load < plan.loads.size() && plan.loads[next_load].first_use <= static_cast<std::int32_t>(i)) {
+      if (next_load < plan.loads.size() &&
+          plan.loads[next_load].first_use <= static_cast<std::int32_t>(i)) {
         ready_s = read(plan.loads[next_load], prediction);
       }
       cpu_s_ = std::max({cpu_s_, ready_s, fetch_rows(entry, prediction)});
       const double compute_s = costs_.compute_s(entry, load_);
       cpu_s_ += compute_s;
       prediction.cpu_busy_s += compute_s;
-      if (next_load < plan.loads.size() && plan.loads[next_load].last_use == static_cast<std::int32_t>(i)) {
+      if (next_load < plan.loads.size() &&
+          plan.loads[next_load].last_use == static_cast<std::int32_t>(i)) {
         slot_free_s_[slot()] = cpu_s_;
         ++n_loads_;
         ++next_load;
@@ -42,12 +45,13 @@ class Timeline {
  private:
   std::size_t slot() const { return n_loads_ % slot_free_s_.size(); }
 
-  // When the read that serves this entry ends (0: an earlier entry waited for it). Its issue: the moment its slot was freed
-  // (or now, without overlap).
+  // When the read that serves this entry ends (0: an earlier entry waited for it). Its issue: the
+  // moment its slot was freed (or now, without overlap).
   double read(const LoadEntry& entry, Prediction& prediction) {
     if (loaded_) return 0;
     loaded_ = true;
-    const double issue_s = options_.overlap ? std::max(last_issue_s_, slot_free_s_[slot()]) : cpu_s_;
+    const double issue_s =
+        options_.overlap ? std::max(last_issue_s_, slot_free_s_[slot()]) : cpu_s_;
     last_issue_s_ = issue_s;
     const double read_s = costs_.read_s(entry.run.aligned.size_bytes);
     link_free_s_ = std::max(link_free_s_, issue_s + costs_.read_latency_s()) + read_s;
@@ -56,7 +60,8 @@ class Timeline {
     return link_free_s_;
   }
 
-  // Rows fetched singly are asked for when the step starts and overtake what is queued, but not what is in flight.
+  // Rows fetched singly are asked for when the step starts and overtake what is queued, but not
+  // what is in flight.
   double fetch_rows(const ComputeEntry& entry, Prediction& prediction) {
     const std::int64_t bytes = options_.embedding_resident ? 0 : costs_.fetched_bytes(entry, load_);
     if (bytes == 0) return 0;
@@ -64,7 +69,7 @@ class Timeline {
     prediction.disk_busy_s += read_s;
     prediction.disk_bytes += bytes;
     link_free_s_ = std::max(link_free_s_, cpu_s_) + read_s;
-    return cpu_s_ + costs_.read_latency_s() + read_s;
+    return cpu_s_ + costs_.small_read_s() + read_s;
   }
 
   const CostModel& costs_;
@@ -78,8 +83,10 @@ class Timeline {
 
 }  // namespace
 
-Prediction simulate(const Plan& plan, const CostModel& costs, const StepLoad& load, const SimulatorOptions& options) {
-  WINDLASS_CHECK(plan.loads.empty() || options.ring_slots >= 1, plan.loads.size(), options.ring_slots);
+Prediction simulate(const Plan& plan, const CostModel& costs, const StepLoad& load,
+                    const SimulatorOptions& options) {
+  WINDLASS_CHECK(plan.loads.empty() || options.ring_slots >= 1, plan.loads.size(),
+                 options.ring_slots);
   Timeline timeline(costs, load, options);
   constexpr int kWarmUpSteps = 2;  // the first fills the ring, the second starts with it full
   Prediction prediction;

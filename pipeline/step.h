@@ -1,4 +1,5 @@
-// A step is a list of spans: prefill, a chunk of it, decode, many sequences at once are the same thing.
+// A step is a list of spans: prefill, a chunk of it, decode, many sequences at once are the same
+// thing.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,10 @@ namespace windlass {
 
 // Consecutive tokens of one sequence. Rows of a step are its spans' tokens, concatenated.
 struct Span {
-  KvPages* kv = nullptr;                   // room for the tokens is reserved by the caller
+  KvPages* kv = nullptr;  // room for the tokens is reserved by the caller
   std::span<const std::int32_t> ids;
-  std::int64_t first_position = 0;         // equals the index in kv
-  std::int64_t logits_rows = 0;            // the last this many tokens want logits
+  std::int64_t first_position = 0;  // equals the index in kv
+  std::int64_t logits_rows = 0;     // the last this many tokens want logits
 };
 
 // Columns of logits as they are computed: `rows` wanted rows in span order.

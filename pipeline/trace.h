@@ -1,4 +1,5 @@
-// A timeline of what ran and what moved, for Perfetto and chrome://tracing (Trace Event Format, complete events).
+// A timeline of what ran and what moved, for Perfetto and chrome://tracing (Trace Event Format,
+// complete events).
 #pragma once
 
 #include <cstdint>
@@ -7,17 +8,20 @@
 
 namespace windlass {
 
-// Lines of the timeline: ops, waits for the disk, and one line per read in flight (kDisk + its place).
+// Lines of the timeline: ops, waits for the disk, and one line per read in flight (kDisk + its
+// place).
 enum class TraceRow : std::uint8_t { kCompute, kWait, kDisk };
 constexpr TraceRow disk_row(int place) {
   return static_cast<TraceRow>(static_cast<int>(TraceRow::kDisk) + place);
 }
 
-// Owner-thread. Keeps up to `capacity` events (24 B each), then counts the rest as dropped; no allocation while recording.
+// Owner-thread. Keeps up to `capacity` events (24 B each), then counts the rest as dropped; no
+// allocation while recording.
 class Trace {
  public:
   explicit Trace(std::int64_t capacity) { events_.reserve(static_cast<std::size_t>(capacity)); }
-  // name indexes the table given to write(); -1 names the row itself. REQUIRES begin_s to ascend within a row.
+  // name indexes the table given to write(); -1 names the row itself. REQUIRES begin_s to ascend
+  // within a row.
   void add(TraceRow row, std::int32_t name, double begin_s, double end_s) {
     if (events_.size() == events_.capacity()) {
       ++dropped_;

@@ -39,7 +39,7 @@ std::string to_text(const Profile& profile) {
   text +=
       fmt::format("disk       {} {}, {} a small read ({})\n", format_rate(profile.disk_bytes_per_s),
                   profile.disk_direct ? "direct" : "buffered: no direct I/O there",
-                  format_seconds(profile.disk_latency_s), profile.disk_path);
+                  format_seconds(profile.disk_small_read_s), profile.disk_path);
   return text;
 }
 

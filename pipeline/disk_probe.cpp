@@ -1,0 +1,169 @@
+#include "pipeline/disk_probe.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "src/base/check.h"
+#include "src/base/clock.h"
+#include "src/base/error.h"
+#include "src/base/units.h"
+#include "tiers/block.h"
+#include "tiers/disk_store.h"
+#include "tiers/io_engine.h"
+
+namespace windlass {
+namespace {
+
+constexpr std::int64_t kReadBytes = kMiB;
+constexpr int kReadsInFlight = kDiskProbeBytes / kReadBytes;
+constexpr std::int64_t kMostDiskBytes = 512 * kMiB;
+constexpr double kMostPassSeconds = 1.0;
+
+// A file of our own to read when no model is named; removed at once, alive through its descriptor's
+// path.
+class ScratchFile {
+ public:
+  explicit ScratchFile(const std::string& folder) : path_(folder + "/profile-scratch.bin") {
+    const int fd = ::open(path_.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0)
+      fail(ErrorCode::kIo, "{}: cannot write a scratch file: {}; use --cache-dir", path_,
+           std::strerror(errno));
+    const std::vector<char> chunk(kMiB, 'w');
+    bool whole = true;
+    for (std::int64_t done = 0; done < kBytes && whole; done += kMiB) {
+      whole = ::write(fd, chunk.data(), chunk.size()) == static_cast<ssize_t>(chunk.size());
+    }
+    whole = whole && ::fdatasync(fd) == 0;
+    const int error = errno;
+    ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    ::close(fd);
+    if (!whole) {
+      ::unlink(path_.c_str());
+      fail(ErrorCode::kIo, "{}: cannot write 256 MiB to measure the disk: {}; use --cache-dir",
+           path_, std::strerror(error));
+    }
+  }
+  ~ScratchFile() { ::unlink(path_.c_str()); }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  const std::string& path() const { return path_; }
+  static constexpr std::int64_t kBytes = 256 * kMiB;
+
+ private:
+  std::string path_;
+};
+
+// Reads one file with the run's engine. Owner of no memory.
+class DiskProbe {
+ public:
+  DiskProbe(const DiskFile& file, IoEngine& engine, std::byte* buffer)
+      : file_(file), engine_(engine), buffer_(buffer) {}
+
+  // Reads of kReadBytes spread evenly over the file, kReadsInFlight at a time, as a streamed step
+  // reads it; twice, because each step reads what the last one read: what caches the disk or its
+  // host has are as warm as in a run. The second pass counts.
+  double bytes_per_s() {
+    const std::int64_t n_reads =
+        std::max<std::int64_t>(std::min(file_.size_bytes, kMostDiskBytes) / kReadBytes, 1);
+    const Pass first = read_spread(n_reads, n_reads, kMostPassSeconds);
+    const Pass second = read_spread(n_reads, first.reads, 10 * kMostPassSeconds);
+    return static_cast<double>(second.bytes) / second.seconds;
+  }
+
+  // Median seconds of a read of size_bytes with nothing else in flight.
+  double alone_s(std::int64_t size_bytes) {
+    constexpr int kReads = 25;
+    std::vector<double> times;
+    for (int i = 0; i < kReads; ++i) {
+      const double begin_s = now_s();
+      start(align_down(file_.size_bytes / kReads * i, kDirectAlignment), size_bytes, 0);
+      finish();
+      times.push_back(now_s() - begin_s);
+    }
+    std::nth_element(times.begin(), times.begin() + kReads / 2, times.end());
+    return times[kReads / 2];
+  }
+
+ private:
+  struct Pass {
+    std::int64_t reads = 0, bytes = 0;
+    double seconds = 0;
+  };
+
+  // The first `most_reads` of n_reads evenly spread ones, ended early after most_s.
+  Pass read_spread(std::int64_t n_reads, std::int64_t most_reads, double most_s) {
+    const std::int64_t stride =
+        std::max(align_down(file_.size_bytes / n_reads, kDirectAlignment), kDirectAlignment);
+    const double begin_s = now_s();
+    Pass pass;
+    std::int64_t started = 0;
+    do {
+      while (started < most_reads && started - pass.reads < kReadsInFlight &&
+             (now_s() - begin_s < most_s || started == 0)) {
+        start(started * stride, kReadBytes, started % kReadsInFlight);
+        ++started;
+      }
+      pass.bytes += finish();
+      ++pass.reads;
+    } while (pass.reads < started);
+    pass.seconds = now_s() - begin_s;
+    return pass;
+  }
+
+  void start(std::int64_t offset_bytes, std::int64_t size_bytes, std::int64_t place) {
+    engine_.submit({file_.fd, offset_bytes, size_bytes, buffer_ + place * kReadBytes, 0});
+    engine_.flush();
+  }
+  std::int64_t finish() {
+    ReadCompletion done;
+    engine_.reap(std::span(&done, 1), true);
+    if (done.result < 0) {
+      fail(ErrorCode::kIo, "{}: reading for the profile failed: {}", file_.path,
+           std::strerror(static_cast<int>(-done.result)));
+    }
+    return done.result;
+  }
+
+  const DiskFile& file_;
+  IoEngine& engine_;
+  std::byte* buffer_;
+};
+
+}  // namespace
+
+void measure_disk(const ProfileOptions& options, Profile& profile, std::span<std::byte> buffer) {
+  std::unique_ptr<ScratchFile> scratch;
+  std::string path = options.model_path;
+  if (path.empty()) {
+    scratch = std::make_unique<ScratchFile>(options.cache_dir);
+    path = scratch->path();
+  }
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    fail(ErrorCode::kIo, "{}: cannot read: {}", path, std::strerror(errno));
+  }
+  WINDLASS_CHECK(buffer.size() >= kDiskProbeBytes, buffer.size());
+  const DiskStore store({{path, status.st_size}});
+  const DiskFile& file = store.file(FileId{0});
+  std::string why;
+  const auto engine = make_io_engine(kReadsInFlight, &why);
+  profile.disk_path = path;
+  profile.disk_direct = file.direct;
+  engine->register_memory(
+      buffer, &why);  // as a run's ring is; where it is refused the run does without as well
+  DiskProbe probe(file, *engine, buffer.data());
+  profile.disk_bytes_per_s = probe.bytes_per_s();
+  const double share_s = static_cast<double>(kReadBytes) / profile.disk_bytes_per_s;
+  profile.disk_small_read_s = probe.alone_s(kDirectAlignment);
+  profile.disk_latency_s =
+      std::max(probe.alone_s(kReadBytes) - share_s, profile.disk_small_read_s / 2);
+}
+
+}  // namespace windlass
