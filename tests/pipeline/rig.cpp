@@ -47,7 +47,9 @@ std::vector<float> Rig::play(const Plan& plan, std::span<const Span> spans, std:
     }
   };
   executor.play(plan, step, next);
-  for (const Span& span : spans) span.kv->commit(std::ssize(span.ids));
+  for (const Span& span : spans) {
+    if (span.kv != nullptr) span.kv->commit(std::ssize(span.ids));
+  }
   return logits;
 }
 

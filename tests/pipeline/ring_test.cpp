@@ -19,8 +19,8 @@ struct RingFixture {
         blocks(tensors, kBlockBytes),
         store(tensors.files),
         io(FaultPlan{}),
-        tiers(tensors, blocks, store, io, {}),
         memory(slots * kBlockBytes),
+        tiers(tensors, blocks, store, io, {}),
         ring(tiers, memory.data(), slots, kBlockBytes) {}
 
   TensorTable table() const {
@@ -64,8 +64,8 @@ struct RingFixture {
   BlockTable blocks;
   DiskStore store;
   FaultIoEngine io;
+  AlignedMemory memory;  // outlives the reads into it
   TierManager tiers;
-  AlignedMemory memory;
   Ring ring;
 };
 

@@ -113,13 +113,13 @@ TEST_CASE("rows fetched singly cost reads unless they are resident") {
   FakeModel model;
   model.add_embedding(model.add_tensor(50));
   const Plan plan{{{0, {}, 0, 0}}, {}};
-  const Profile profile = fake_profile(1e6, 1e9, 2e-3);
+  const Profile profile = fake_profile(1e6, 1e9);
   const CostModel costs = model.costs(profile);
   const StepLoad load{3, 1, 0};
   // A row of 4 KiB that starts anywhere lies in two pages.
   const Prediction away = simulate(plan, costs, load, {0, true, false});
   CHECK(away.disk_bytes == 3 * 8192);
-  CHECK(away.step_s == Approx(3 * 8192 / 1e6 + 2e-3));
+  CHECK(away.step_s == Approx(3 * 8192 / 1e6));
   const Prediction resident = simulate(plan, costs, load, {0, true, true});
   CHECK(resident.disk_bytes == 0);
   CHECK(resident.step_s == 0);

@@ -1,0 +1,107 @@
+// The receipt's outside form, and the counting behind it.
+#include "pipeline/receipt.h"
+
+#include <nlohmann/json.hpp>
+
+#include "pipeline/phase_meter.h"
+#include "tests/support/catch.h"
+
+namespace windlass {
+namespace {
+
+Receipt sample() {
+  Receipt receipt;
+  receipt.model = "m.gguf";
+  receipt.prompt_tokens = 10;
+  receipt.generated_tokens = 4;
+  receipt.tiers.push_back({Tier::kHost, 1000, 900});
+  receipt.decode.tokens = 4;
+  receipt.decode.steps = 4;
+  receipt.decode.wall_s = 2;
+  receipt.decode.predicted_s_per_step = 0.45;
+  receipt.decode.bound_s_per_step = 0.4;
+  receipt.decode.bottleneck = "disk_to_host";
+  receipt.decode.disk_to_host = {std::int64_t{3} << 30, 1.5};
+  return receipt;
+}
+
+TEST_CASE("a receipt has every key that scripts depend on") {
+  const nlohmann::json json = to_json(sample());
+  for (const char* key : {"model", "prompt_tokens", "generated_tokens", "load_s", "ttft_s", "tiers",
+                          "prefill", "decode"}) {
+    INFO(key);
+    CHECK(json.contains(key));
+  }
+  CHECK(json["tiers"]["host"]["budget_bytes"] == 1000);
+  CHECK(json["tiers"]["host"]["peak_bytes"] == 900);
+  for (const char* phase : {"prefill", "decode"}) {
+    for (const char* key :
+         {"tokens", "steps", "wall_s", "tok_s", "predicted_s_per_step", "bound_s_per_step",
+          "achieved_s_per_step", "of_bound", "bottleneck", "links"}) {
+      INFO(phase << "." << key);
+      CHECK(json[phase].contains(key));
+    }
+    for (const char* key : {"bytes", "busy_s", "gib_per_s"}) {
+      CHECK(json[phase]["links"]["disk_to_host"].contains(key));
+    }
+  }
+}
+
+TEST_CASE("a receipt's rates follow from its counts") {
+  const nlohmann::json decode = to_json(sample())["decode"];
+  CHECK(decode["tok_s"] == 2.0);
+  CHECK(decode["achieved_s_per_step"] == 0.5);
+  CHECK(decode["of_bound"].get<double>() == Approx(0.8));
+  CHECK(decode["links"]["disk_to_host"]["gib_per_s"] == 2.0);
+}
+
+TEST_CASE("a phase without steps has no rate, and no phase beats its bound") {
+  Receipt receipt = sample();
+  CHECK(receipt.prefill.of_bound() == 0);
+  CHECK(to_json(receipt)["prefill"]["tok_s"] == 0);
+  receipt.decode.bound_s_per_step = 0.6;
+  CHECK(receipt.decode.of_bound() == 1);
+}
+
+TEST_CASE("the receipt for people names what bound the run") {
+  const std::string text = format_receipt(sample());
+  CHECK_THAT(text, Contains("decode: 4 tokens"));
+  CHECK_THAT(text, Contains("disk_to_host"));
+  CHECK_THAT(text, !Contains("prefill:"));
+}
+
+void add(PhaseMeter& meter, const StepLoad& load, double wall_s, std::int64_t bytes) {
+  const LinkStats before{100, 1, 0.5}, after{100 + bytes, 2, 0.75};
+  const ExecutorStats cpu_before{1.0, 0}, cpu_after{1.25, 0};
+  meter.add(load, wall_s, before, after, cpu_before, cpu_after);
+}
+
+TEST_CASE("a phase meter adds up the difference that each step made") {
+  PhaseMeter meter;
+  add(meter, {32, 0, 0}, 2.0, 1000);
+  add(meter, {8, 1, 32}, 1.0, 500);
+  const PhaseReceipt receipt = meter.receipt();
+  CHECK(receipt.steps == 2);
+  CHECK(receipt.tokens == 40);
+  CHECK(receipt.wall_s == 3.0);
+  CHECK(receipt.disk_to_host.bytes == 1500);
+  CHECK(receipt.disk_to_host.busy_s == 0.5);
+  CHECK(receipt.cpu_busy_s == 0.5);
+}
+
+TEST_CASE("a phase meter keeps the shape of each batch, and one mean shape of single tokens") {
+  PhaseMeter meter;
+  add(meter, {32, 0, 0}, 1, 1);
+  for (std::int64_t depth = 40; depth < 50; ++depth) add(meter, {1, 1, depth}, 1, 1);
+  const auto shapes = meter.shapes();
+  REQUIRE(shapes.size() == 2);
+  CHECK(shapes[0].load.rows == 32);
+  CHECK(shapes[0].steps == 1);
+  CHECK(shapes[1].load.rows == 1);
+  CHECK(shapes[1].load.logits_rows == 1);
+  CHECK(shapes[1].load.depth_tokens == 44);
+  CHECK(shapes[1].steps == 10);
+}
+
+}  // namespace
+}  // namespace windlass

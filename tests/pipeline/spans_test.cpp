@@ -1,0 +1,105 @@
+// Whole models under the executor: many sequences in one step, and late reads.
+#include <vector>
+
+#include "pipeline/planner.h"
+#include "tests/pipeline/golden_model.h"
+#include "tests/pipeline/rig.h"
+#include "tests/pipeline/small_gguf.h"
+#include "tests/support/catch.h"
+#include "tests/support/seed.h"
+#include "tests/support/tiny_model.h"
+
+namespace windlass {
+namespace {
+
+using namespace windlass::test;
+using windlass::testing::TempDir;
+
+// A random model of 2 MB whose products all stream through a ring of two slots, or all stay.
+struct SmallBlocks {
+  explicit SmallBlocks(bool stream)
+      : model(open(folder.file("small.gguf"))),
+        graph(build_layer_graph(model.spec, model.tensors, Activations::kExact)),
+        blocks(model.tensors, 64 * kKiB) {
+    HostNeeds needs;
+    needs.limit_bytes = std::int64_t{1} << 40;
+    if (stream) needs.limit_bytes = least_limit_bytes(graph, blocks, needs);
+    placement = std::get<Placement>(place(graph, blocks, needs, stream ? kMinRingSlots : 0));
+    plan = make_plan(graph, blocks, placement, true);
+  }
+  RigModel parts() const { return {model.tensors, model.spec, graph, blocks}; }
+  RigOptions options() const {
+    RigOptions result;
+    result.placement = placement;
+    result.token_rows = result.logits_rows = 64;
+    return result;
+  }
+  std::vector<float> play(Rig& rig, std::vector<Span> spans) const {
+    return rig.play(plan, spans, model.spec.n_vocab, &plan);
+  }
+
+  static Model open(const std::string& path) {
+    write_small_llama(path, {DType::kF32, 2, 128, 384, 4, 2, 512});
+    return open_model(path);
+  }
+
+  TempDir folder;
+  Model model;
+  LayerGraph graph;
+  BlockTable blocks;
+  Placement placement;
+  Plan plan;
+};
+
+TEST_CASE("two sequences in one step get what each gets alone") {
+  const SmallBlocks small(true);
+  REQUIRE(!small.plan.loads.empty());
+  const std::vector<std::int32_t> ids = golden_ids("llama", 0);
+  const auto a = std::span(ids).subspan(0, 20), b = std::span(ids).subspan(20, 7);
+  const std::int32_t next_a = 5, next_b = 6;
+  Rig rig(small.parts(), small.options());
+  Sequence together_a(small.model.spec, 64), together_b(small.model.spec, 64);
+  std::vector<float> together = small.play(rig, {together_a.span(a, 20), together_b.span(b, 3)});
+  const std::vector<float> after = small.play(
+      rig, {together_a.span(std::span(&next_a, 1), 1), together_b.span(std::span(&next_b, 1), 1)});
+  together.insert(together.end(), after.begin(), after.end());
+
+  Sequence alone_a(small.model.spec, 64), alone_b(small.model.spec, 64);
+  std::vector<float> alone;
+  const auto add = [&](const std::vector<float>& logits) {
+    alone.insert(alone.end(), logits.begin(), logits.end());
+  };
+  add(small.play(rig, {alone_a.span(a, 20)}));
+  add(small.play(rig, {alone_b.span(b, 3)}));
+  add(small.play(rig, {alone_a.span(std::span(&next_a, 1), 1)}));
+  add(small.play(rig, {alone_b.span(std::span(&next_b, 1), 1)}));
+  const Deviation apart = deviation(together, alone);
+  CHECK(apart.max <= 2e-4);
+  CHECK(apart.mean <= 2e-5);
+}
+
+TEST_CASE("a whole model gives the same bits however its reads arrive") {
+  const std::vector<std::int32_t> ids = golden_ids("llama", 0);
+  const SmallBlocks resident(false), streamed(true);
+  Rig calm(resident.parts(), resident.options());
+  Sequence sequence(resident.model.spec, 64);
+  const std::vector<float> expected = resident.play(calm, {sequence.span(ids, std::ssize(ids))});
+  for (int round = 0; round < 6; ++round) {
+    RigOptions options = streamed.options();
+    options.faults = {.seed = test_seed() + static_cast<std::uint64_t>(round),
+                      .capacity = 1 + round,
+                      .max_latency = 5 * round,
+                      .reorder = true,
+                      .short_read_rate = 0.2,
+                      .again_rate = 0.1};
+    options.overlap = round % 2 == 0;
+    options.threads = 1 + round % 3;
+    Rig rig(streamed.parts(), options);
+    Sequence other(streamed.model.spec, 64);
+    INFO("round " << round);
+    CHECK(streamed.play(rig, {other.span(ids, std::ssize(ids))}) == expected);
+  }
+}
+
+}  // namespace
+}  // namespace windlass
