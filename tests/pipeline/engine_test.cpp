@@ -22,7 +22,7 @@ using windlass::testing::TempDir;
 
 std::vector<float> logits_of(const Model& model, EngineOptions options,
                              std::span<const std::int32_t> ids) {
-  options.logits = LogitsWanted::kAll;
+  options.logits_rows = static_cast<std::int64_t>(ids.size());
   Engine engine(model, options, test_profile());
   return all_logits(engine, model.spec.n_vocab, ids);
 }
@@ -74,7 +74,7 @@ TEST_CASE("no budget, thread count or schedule changes a bit of the logits") {
   options.activations = GENERATE(Activations::kExact, Activations::kInt8);
   options.isa = best_isa();
   options.micro_batch_tokens = 40;
-  options.logits = LogitsWanted::kAll;
+  options.logits_rows = static_cast<std::int64_t>(streamed.ids.size());
   const std::int64_t least = least_ram(streamed.model, options);
   const std::int64_t all = all_ram(streamed.model, options);
   REQUIRE(least < all - 2 * kMiB);

@@ -69,7 +69,7 @@ std::vector<float> all_logits(Engine& engine, std::int64_t n_vocab,
                   logits.data() + position * n_vocab + tile.first_column);
     }
   };
-  engine.feed(ids, keep, {});
+  engine.feed(ids, static_cast<std::int64_t>(ids.size()), keep, {});
   return logits;
 }
 

@@ -22,7 +22,7 @@ Profile test_profile();
 // f32 activations and KV, scalar kernels, two threads.
 EngineOptions exact_options(std::int64_t context_tokens);
 
-// Feeds ids to an engine whose options say LogitsWanted::kAll; returns [ids, n_vocab].
+// Feeds ids to an engine whose options say that all logits are wanted; returns [ids, n_vocab].
 std::vector<float> all_logits(Engine& engine, std::int64_t n_vocab,
                               std::span<const std::int32_t> ids);
 

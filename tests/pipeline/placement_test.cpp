@@ -91,6 +91,19 @@ TEST_CASE("a placement never takes more than its limit") {
   REQUIRE(n_placed > 500);
 }
 
+TEST_CASE("a placement keeps to its limit page by page") {
+  const FakeModel model = uniform_model(10, 63);
+  const BlockTable blocks = model.blocks();
+  HostNeeds needs = kNeeds;
+  const std::int64_t least = least_of(model, blocks);
+  const std::int64_t all = all_in_memory_bytes(model, blocks, kNeeds);
+  for (needs.limit_bytes = least; needs.limit_bytes < all; needs.limit_bytes += 4096) {
+    const auto placement = std::get<Placement>(place(model.graph, blocks, needs, kMinRingSlots));
+    INFO("limit " << needs.limit_bytes);
+    REQUIRE(placement.total_bytes() <= needs.limit_bytes);
+  }
+}
+
 TEST_CASE("every streamed block fits a ring slot, and without a ring nothing is streamed") {
   sweep([&](const FakeModel& model, const BlockTable& blocks, const HostNeeds&,
             const Placement& placement) {
