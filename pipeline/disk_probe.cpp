@@ -25,6 +25,7 @@ constexpr std::int64_t kReadBytes = kMiB;
 constexpr int kReadsInFlight = kDiskProbeBytes / kReadBytes;
 constexpr std::int64_t kMostDiskBytes = 512 * kMiB;
 constexpr double kMostPassSeconds = 1.0;
+constexpr int kMostPasses = 6;  // besides the first
 
 // A file of our own to read when no model is named; removed at once, alive through its descriptor's
 // path.
@@ -67,14 +68,18 @@ class DiskProbe {
       : file_(file), engine_(engine), buffer_(buffer) {}
 
   // Reads of kReadBytes spread evenly over the file, kReadsInFlight at a time, as a streamed step
-  // reads it; twice, because each step reads what the last one read: what caches the disk or its
-  // host has are as warm as in a run. The second pass counts.
+  // reads it; again and again over the same bytes until that makes it no faster, because each step
+  // reads what the last one read: what caches the disk or its host have are as warm as in a run.
   double bytes_per_s() {
     const std::int64_t n_reads =
         std::max<std::int64_t>(std::min(file_.size_bytes, kMostDiskBytes) / kReadBytes, 1);
-    const Pass first = read_spread(n_reads, n_reads, kMostPassSeconds);
-    const Pass second = read_spread(n_reads, first.reads, 10 * kMostPassSeconds);
-    return static_cast<double>(second.bytes) / second.seconds;
+    const Pass cold = read_spread(n_reads, n_reads, kMostPassSeconds);
+    double rate = rate_of(cold), before = 0;
+    for (int pass = 0; pass < kMostPasses && rate > 1.05 * before; ++pass) {
+      before = rate;
+      rate = rate_of(read_spread(n_reads, cold.reads, kMostPasses * kMostPassSeconds));
+    }
+    return (rate + before) / 2;
   }
 
   // Median seconds of a read of size_bytes with nothing else in flight.
@@ -96,6 +101,8 @@ class DiskProbe {
     std::int64_t reads = 0, bytes = 0;
     double seconds = 0;
   };
+
+  static double rate_of(const Pass& pass) { return static_cast<double>(pass.bytes) / pass.seconds; }
 
   // The first `most_reads` of n_reads evenly spread ones, ended early after most_s.
   Pass read_spread(std::int64_t n_reads, std::int64_t most_reads, double most_s) {

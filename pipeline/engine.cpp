@@ -17,8 +17,7 @@
 namespace windlass {
 namespace {
 
-// Reads in flight: past 8 MiB the disk's rate no longer grows (docs/measurements); small reads need
-// the depth.
+// Reads in flight: the ring's 12 to 32 reads of 1 MiB, and single rows beside them.
 constexpr int kReadsInFlight = 32;
 constexpr std::int64_t kLoadPieceBytes = 16 * kMiB;  // 17 ms at 0.9 GB/s
 constexpr std::int64_t kTraceEvents = 1 << 20;       // 24 MiB, only with --trace
@@ -64,8 +63,8 @@ struct Engine::State {
         runner(op_runner_parts()),
         ring(tiers, arena.at(ring_range), plan.placement().ring_slots, plan.placement().slot_bytes),
         executor(tiers, runner, ring,
-                 std::max(most_blocks(plan.with_head), most_blocks(plan.without_head)),
-                 options.overlap, tracing() ? &trace : nullptr) {
+                 std::max(most_blocks(plan.with_head), most_blocks(plan.decode)), options.overlap,
+                 tracing() ? &trace : nullptr) {
     register_ring();
   }
 
@@ -86,6 +85,7 @@ struct Engine::State {
             model.spec,
             plan.graph,
             plan.layout,
+            plan.decode_layout,
             rope,
             tiers,
             cpu_op_table(options.isa),
@@ -117,7 +117,9 @@ struct Engine::State {
       notes.push_back(why);
   }
 
-  std::vector<TierManager::Placed> placed_pieces() const;
+  std::vector<TierManager::Placed> pieces(const std::vector<PlacedRun>& runs,
+                                          const ArenaRange& home) const;
+  void hold_decode_set(const Plan& chosen);
   void load_pinned(const Progress& progress);
   void run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows, const Plan* next,
                 const LogitsSink& sink);
@@ -146,6 +148,7 @@ struct Engine::State {
   Executor executor;
 
   bool loaded = false;
+  bool decode_set_held = false;
   double load_s = 0;
   std::int64_t load_bytes = 0;
   std::vector<std::string> notes;
@@ -153,12 +156,13 @@ struct Engine::State {
   PhaseMeter prefill, decode;
 };
 
-// The pinned runs in pieces of up to kLoadPieceBytes, so that progress shows and Ctrl-C is heard.
+// Pinned runs in pieces of up to kLoadPieceBytes, so that progress shows and Ctrl-C is heard.
 // Two pieces may both read the page that their border lies in: the same bytes to the same place.
-std::vector<TierManager::Placed> Engine::State::placed_pieces() const {
-  std::vector<TierManager::Placed> pieces;
-  for (const PlacedRun& placed : plan.placement().pinned) {
-    std::byte* base = arena.at(pinned.offset_bytes + placed.arena_offset_bytes);
+std::vector<TierManager::Placed> Engine::State::pieces(const std::vector<PlacedRun>& runs,
+                                                       const ArenaRange& home) const {
+  std::vector<TierManager::Placed> placed_pieces;
+  for (const PlacedRun& placed : runs) {
+    std::byte* base = arena.at(home.offset_bytes + placed.arena_offset_bytes);
     const std::int32_t end = index_of(placed.run.blocks.first) + placed.run.blocks.count;
     for (std::int32_t first = index_of(placed.run.blocks.first); first < end;) {
       std::int32_t count = 1;
@@ -169,11 +173,27 @@ std::vector<TierManager::Placed> Engine::State::placed_pieces() const {
       }
       const Run piece = make_run(plan.blocks, {BlockId{first}, count});
       const std::int64_t offset = piece.aligned.offset_bytes - placed.run.aligned.offset_bytes;
-      pieces.push_back({piece, base + offset});
+      placed_pieces.push_back({piece, base + offset});
       first += count;
     }
   }
-  return pieces;
+  return placed_pieces;
+}
+
+// Steps of one row have decode_pinned resident in the activations that they leave unused; before a
+// step of more rows it goes.
+void Engine::State::hold_decode_set(const Plan& chosen) {
+  const bool wanted = &chosen == &plan.decode;
+  if (wanted == decode_set_held || plan.placement().decode_pinned.empty()) return;
+  ring.keep_only(
+      &chosen);  // may hold the same blocks, read ahead for a plan that now does not come
+  const std::vector<TierManager::Placed> runs = pieces(plan.placement().decode_pinned, activations);
+  if (wanted) {
+    tiers.load_all(runs, [](std::int64_t) {});
+  } else {
+    for (const TierManager::Placed& placed : runs) tiers.drop(placed.run);
+  }
+  decode_set_held = wanted;
 }
 
 void Engine::State::load_pinned(const Progress& progress) {
@@ -182,7 +202,7 @@ void Engine::State::load_pinned(const Progress& progress) {
   const LinkStats before = tiers.disk_to_host();
   const std::int64_t total = plan.placement().pinned_bytes;
   for (const ArenaRange& range : {pinned, ring_range, staging, activations}) arena.populate(range);
-  tiers.load_all(placed_pieces(), [&](std::int64_t done) {
+  tiers.load_all(pieces(plan.placement().pinned, pinned), [&](std::int64_t done) {
     if (progress) progress(done, total, "load");
   });
   load_bytes = tiers.disk_to_host().bytes - before.bytes;
@@ -212,7 +232,9 @@ void Engine::State::run_step(std::span<const std::int32_t> tokens, std::int64_t 
                    sink({depth + rows - tile.rows, tile.rows, tile.first_column, tile.columns,
                          tile.data, tile.stride});
                  }};
-  executor.play(logits_rows > 0 ? plan.with_head : plan.without_head, step, next);
+  const Plan& chosen = plan.plan_for(rows, logits_rows);
+  hold_decode_set(chosen);
+  executor.play(chosen, step, next);
   kv.commit(rows);
   PhaseMeter& meter = rows == 1 && depth > 0 ? decode : prefill;
   meter.add({rows, logits_rows, depth}, now_s() - begin_s, link, tiers.disk_to_host(), cpu,
@@ -234,9 +256,11 @@ Engine::~Engine() = default;
 
 void Engine::load(const Progress& progress) { state_->load_pinned(progress); }
 
-void Engine::feed(std::span<const std::int32_t> tokens, const LogitsSink& sink,
-                  const Progress& progress) {
+void Engine::feed(std::span<const std::int32_t> tokens, std::int64_t logits_rows,
+                  const LogitsSink& sink, const Progress& progress) {
   State& s = *state_;
+  WINDLASS_CHECK(logits_rows >= 1 && logits_rows <= s.options.logits_rows, logits_rows,
+                 s.options.logits_rows);
   s.check_tokens(tokens);
   const auto total = static_cast<std::int64_t>(tokens.size());
   if (s.kv.committed_tokens() + total > s.kv.context_tokens()) {
@@ -246,15 +270,18 @@ void Engine::feed(std::span<const std::int32_t> tokens, const LogitsSink& sink,
          s.kv.committed_tokens(), total, s.kv.context_tokens(), s.kv.committed_tokens() + total);
   }
   s.load_pinned(progress);
+  const auto wanted_rows = [&](std::int64_t begin, std::int64_t end) {
+    return std::max<std::int64_t>(end - std::max(begin, total - logits_rows), 0);
+  };
   for (std::int64_t done = 0; done < total;) {
-    const std::int64_t rows = std::min(total - done, s.plan.layout.token_rows);
-    const bool last = done + rows == total;
-    const bool next_last = total - done - rows <= s.plan.layout.token_rows;
-    const bool all = s.options.logits == LogitsWanted::kAll;
-    const Plan* next = all || last || next_last ? &s.plan.with_head : &s.plan.without_head;
-    s.run_step(tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)),
-               all ? rows : (last ? 1 : 0), next, sink);
-    done += rows;
+    const std::int64_t end = std::min(done + s.plan.layout.token_rows, total);
+    // What follows the last micro-batch is decode, as far as can be known.
+    const std::int64_t next_end = std::min(end + s.plan.layout.token_rows, total);
+    const Plan& next =
+        end == total ? s.plan.decode : s.plan.plan_for(next_end - end, wanted_rows(end, next_end));
+    s.run_step(tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(end - done)),
+               wanted_rows(done, end), &next, sink);
+    done = end;
     if (progress) progress(done, total, "prefill");
   }
 }
@@ -266,7 +293,7 @@ std::span<const float> Engine::feed_for_last(std::span<const std::int32_t> token
     const float* row = tile.data + (tile.rows - 1) * tile.stride;
     std::copy(row, row + tile.columns, s.last_logits.begin() + tile.first_column);
   };
-  feed(tokens, keep_last_row, progress);
+  feed(tokens, 1, keep_last_row, progress);
   return s.last_logits;
 }
 

@@ -19,16 +19,13 @@
 
 namespace windlass {
 
-// Which rows of the tokens that come want logits.
-enum class LogitsWanted : std::uint8_t { kLast, kAll };
-
 struct EngineOptions {
   std::optional<std::int64_t> ram_bytes;  // nothing: auto (what the machine and cgroup can give)
   std::int64_t context_tokens = 0;        // KV room, rounded up to a page; > 0
   std::int64_t max_rows =
       0;  // most tokens that one feed() call brings (a bound for micro-batches); 0: context
   std::int64_t micro_batch_tokens = 0;  // -ub; 0: by the model's shapes
-  LogitsWanted logits = LogitsWanted::kLast;
+  std::int64_t logits_rows = 1;         // most tokens of one feed() whose logits are wanted
   KvType kv_type = KvType::kF16;
   Activations activations = Activations::kInt8;
   Isa isa = Isa::kScalar;
@@ -60,10 +57,12 @@ class Engine {
 
   // Loads the pinned set. Called by the first feed() if not before.
   void load(const Progress& progress);
-  // Runs tokens at the sequence's end, in micro-batches; logits rows go to sink in tiles (all
-  // columns of a row come, in any order of tiles, before the next micro-batch's). Error(kNoSpace)
-  // when the context is full, Error(kUsage) for an id outside the vocabulary.
-  void feed(std::span<const std::int32_t> tokens, const LogitsSink& sink, const Progress& progress);
+  // Runs tokens at the sequence's end, in micro-batches. The logits of the last logits_rows of them
+  // go to sink in tiles (all columns of a row come, in any order of tiles, before the next
+  // micro-batch's). REQUIRES 1 <= logits_rows <= options.logits_rows. Error(kNoSpace) when the
+  // context is full, Error(kUsage) for an id outside the vocabulary.
+  void feed(std::span<const std::int32_t> tokens, std::int64_t logits_rows, const LogitsSink& sink,
+            const Progress& progress);
   // As feed for a prompt, or one token of decode: the logits of the last token, valid until the
   // next call.
   std::span<const float> feed_for_last(std::span<const std::int32_t> tokens,

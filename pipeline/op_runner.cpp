@@ -8,7 +8,7 @@
 
 namespace windlass {
 
-OpRunner::OpRunner(const OpRunnerParts& parts) : parts_(parts) {
+OpRunner::OpRunner(const OpRunnerParts& parts) : parts_(parts), layout_(&parts.layout) {
   for (const GraphOp& op : parts_.graph.ops) {
     if (op.kind != OpKind::kEmbedRows) continue;
     const std::int64_t cell = parts_.tiers.row_staging_bytes(op.weight);
@@ -21,13 +21,12 @@ OpRunner::OpRunner(const OpRunnerParts& parts) : parts_(parts) {
 void OpRunner::begin_step(const StepInput& step) {
   rows_ = step.rows();
   logits_rows_ = step.logits_rows();
-  WINDLASS_CHECK(rows_ >= 1 && rows_ <= parts_.layout.token_rows, rows_, parts_.layout.token_rows);
-  WINDLASS_CHECK(logits_rows_ <= parts_.layout.logits_rows, logits_rows_,
-                 parts_.layout.logits_rows);
-  auto* positions =
-      reinterpret_cast<std::int32_t*>(parts_.activations + parts_.layout.positions_offset);
-  auto* cos = reinterpret_cast<float*>(parts_.activations + parts_.layout.rope_cos_offset);
-  auto* sin = reinterpret_cast<float*>(parts_.activations + parts_.layout.rope_sin_offset);
+  layout_ = rows_ == 1 && logits_rows_ <= 1 ? &parts_.one_row_layout : &parts_.layout;
+  WINDLASS_CHECK(rows_ >= 1 && rows_ <= layout_->token_rows, rows_, layout_->token_rows);
+  WINDLASS_CHECK(logits_rows_ <= layout_->logits_rows, logits_rows_, layout_->logits_rows);
+  auto* positions = reinterpret_cast<std::int32_t*>(parts_.activations + layout_->positions_offset);
+  auto* cos = reinterpret_cast<float*>(parts_.activations + layout_->rope_cos_offset);
+  auto* sin = reinterpret_cast<float*>(parts_.activations + layout_->rope_sin_offset);
   std::int64_t row = 0;
   for (const Span& span : step.spans) {
     for (std::size_t i = 0; i < span.ids.size(); ++i, ++row) {
@@ -65,7 +64,7 @@ void OpRunner::run(const ComputeEntry& entry, const std::byte* weights, const St
 }
 
 std::byte* OpRunner::bytes(BufferId id) const {
-  return parts_.activations + parts_.layout.offsets[static_cast<std::size_t>(index_of(id))];
+  return parts_.activations + layout_->offsets[static_cast<std::size_t>(index_of(id))];
 }
 
 const BufferSpec& OpRunner::spec_of(BufferId id) const {
@@ -105,7 +104,7 @@ void OpRunner::quantize_rows(const GraphOp& op) {
 void OpRunner::mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights) {
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
   const BufferSpec& out = spec_of(op.out);
-  const auto stride = parts_.layout.row_strides[static_cast<std::size_t>(index_of(op.out))];
+  const auto stride = layout_->row_strides[static_cast<std::size_t>(index_of(op.out))];
   MatMulArgs args;
   args.weights = weights;
   args.row_bytes = tensor.row_bytes();
@@ -124,8 +123,8 @@ void OpRunner::mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::
 void OpRunner::rope(const GraphOp& op) {
   RopeArgs args;
   args.x = floats(op.in);
-  args.cos = reinterpret_cast<const float*>(parts_.activations + parts_.layout.rope_cos_offset);
-  args.sin = reinterpret_cast<const float*>(parts_.activations + parts_.layout.rope_sin_offset);
+  args.cos = reinterpret_cast<const float*>(parts_.activations + layout_->rope_cos_offset);
+  args.sin = reinterpret_cast<const float*>(parts_.activations + layout_->rope_sin_offset);
   args.tokens = rows_;
   args.heads = op.heads;
   args.head_dim = parts_.spec.head_dim;
@@ -158,7 +157,7 @@ void OpRunner::attention(const GraphOp& op, const StepInput& step) {
   const float* q = floats(op.in);
   float* out = floats(op.out);
   const auto* positions =
-      reinterpret_cast<const std::int32_t*>(parts_.activations + parts_.layout.positions_offset);
+      reinterpret_cast<const std::int32_t*>(parts_.activations + layout_->positions_offset);
   for (const Span& span : step.spans) {
     const KvShape& shape = span.kv->shape();
     const auto tokens = static_cast<std::int64_t>(span.ids.size());
@@ -202,7 +201,7 @@ void OpRunner::select_rows(const GraphOp& op, const StepInput& step) {
 }
 
 void OpRunner::emit_logits(const GraphOp& op, const ComputeEntry& entry, const StepInput& step) {
-  const std::int64_t stride = parts_.layout.row_strides[static_cast<std::size_t>(index_of(op.in))];
+  const std::int64_t stride = layout_->row_strides[static_cast<std::size_t>(index_of(op.in))];
   step.sink({logits_rows_, entry.first_row, entry.n_rows, floats(op.in),
              stride / static_cast<std::int64_t>(sizeof(float))});
 }

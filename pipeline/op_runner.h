@@ -19,6 +19,8 @@ struct OpRunnerParts {
   const ModelSpec& spec;
   const LayerGraph& graph;
   const ActivationLayout& layout;
+  const ActivationLayout&
+      one_row_layout;  // for steps of one row; what lies past it stays untouched
   const RopeTable& rope;
   TierManager& tiers;
   const OpTable& ops;
@@ -56,6 +58,7 @@ class OpRunner {
   }
 
   OpRunnerParts parts_;
+  const ActivationLayout* layout_;  // of the step
   std::int64_t rows_ = 0, logits_rows_ = 0;
   std::int64_t fetch_rows_ = 0;                 // rows that fit the staging area at once
   std::vector<const std::byte*> row_pointers_;  // [fetch_rows_]

@@ -110,6 +110,27 @@ std::vector<PlacedRun> fit(const BlockTable& blocks, const Candidates& candidate
   return merge_runs(blocks, chosen_blocks(candidates, pinned));
 }
 
+// What more fits between steps of one row, spread over the blocks that stream otherwise.
+std::vector<PlacedRun> fit_decode(const BlockTable& blocks, const Candidates& all,
+                                  const std::vector<PlacedRun>& pinned, const HostNeeds& needs,
+                                  std::size_t unit) {
+  const std::int64_t first =
+      align_up(needs.activation_bytes - needs.reusable_activation_bytes, kDirectAlignment);
+  std::vector<bool> taken(blocks.blocks().size(), false);
+  for (const PlacedRun& placed : pinned) {
+    const auto begin = taken.begin() + index_of(placed.run.blocks.first);
+    std::fill(begin, begin + placed.run.blocks.count, true);
+  }
+  Candidates rest;
+  for (const BlockId id : all.large) {
+    if (!taken[static_cast<std::size_t>(index_of(id))]) rest.large.push_back(id);
+  }
+  const std::int64_t end = align_down(needs.activation_bytes, kDirectAlignment);
+  std::vector<PlacedRun> runs = fit(blocks, rest, std::max<std::int64_t>(end - first, 0), unit);
+  for (PlacedRun& placed : runs) placed.arena_offset_bytes += first;
+  return runs;
+}
+
 }  // namespace
 
 std::vector<BlockId> touched_blocks(const LayerGraph& graph, const BlockTable& blocks) {
@@ -158,6 +179,7 @@ std::variant<Placement, Infeasible> place(const LayerGraph& graph, const BlockTa
   const std::size_t unit = std::clamp<std::size_t>(candidates.large.size() / 256, 1, 4);
   placement.pinned = fit(blocks, candidates, room, unit);
   placement.pinned_bytes = arena_bytes(placement.pinned);
+  placement.decode_pinned = fit_decode(blocks, candidates, placement.pinned, needs, unit);
   placement.ring_slots = ring_slots;
   placement.slot_bytes = slot_bytes;
   return placement;

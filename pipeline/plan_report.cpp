@@ -43,9 +43,9 @@ std::string explain(const PlanReport& report) {
       "{} of the {} that a step touches stay in memory, {} stream from disk through {} slots, "
       "spread evenly "
       "so that the disk works {:.0f} % of the step; {} more --ram would keep everything in memory",
-      format_size(report.pinned_bytes), format_size(report.touched_bytes),
-      format_size(report.streamed_bytes), report.ring_slots, 100 * std::min(1.0, disk_share),
-      format_size(report.all_in_ram_bytes - report.ram_bytes));
+      format_size(report.pinned_bytes + report.decode_pinned_bytes),
+      format_size(report.touched_bytes), format_size(report.streamed_bytes), report.ring_slots,
+      100 * std::min(1.0, disk_share), format_size(report.all_in_ram_bytes - report.ram_bytes));
 }
 
 void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& model) {
@@ -57,7 +57,9 @@ void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& mod
     report.touched_bytes += session.blocks.at(id).extent.size_bytes;
   }
   report.pinned_bytes = placement.pinned_bytes;
-  for (const LoadEntry& load : session.with_head.loads)
+  for (const PlacedRun& placed : placement.decode_pinned)
+    report.decode_pinned_bytes += placed.run.aligned.size_bytes;
+  for (const LoadEntry& load : session.decode.loads)
     report.streamed_bytes += load.run.aligned.size_bytes;
   report.ring_slots = placement.ring_slots;
   report.ring_bytes = placement.ring_slots * placement.slot_bytes;
@@ -115,6 +117,7 @@ nlohmann::json PlanReport::json() const {
           {"ring_slots", ring_slots},
           {"kv_bytes", kv_bytes},
           {"activation_bytes", activation_bytes},
+          {"weight_bytes_in_activations_in_decode", decode_pinned_bytes},
           {"staging_bytes", staging_bytes},
           {"table_bytes", table_bytes}}},
         {"disk", {{"streamed_bytes_per_step", streamed_bytes}}}}},
@@ -136,7 +139,9 @@ std::string PlanReport::text() const {
   row("host: pinned weights", pinned_bytes, "");
   row("host: streaming ring", ring_bytes, fmt::format("{} slots", ring_slots));
   row("host: KV cache", kv_bytes, "");
-  row("host: activations", activation_bytes, fmt::format("{} rows at once", micro_batch_tokens));
+  row("host: activations", activation_bytes,
+      fmt::format("{} rows at once; in decode {} of it hold weights", micro_batch_tokens,
+                  format_size(decode_pinned_bytes)));
   row("host: staging, tables", staging_bytes + table_bytes, "");
   row("disk: read each step", streamed_bytes, "");
   for (const auto& [name, step] : {std::pair{"prefill", &prefill}, std::pair{"decode", &decode}}) {

@@ -16,8 +16,9 @@ struct PlanReport {
 
   std::string model;
   std::int64_t ram_bytes = 0, context_tokens = 0, depth_tokens = 0, micro_batch_tokens = 0;
-  std::int64_t weight_bytes = 0;   // in the files
-  std::int64_t touched_bytes = 0;  // weight bytes a decode step touches
+  std::int64_t weight_bytes = 0;         // in the files
+  std::int64_t touched_bytes = 0;        // weight bytes a decode step touches
+  std::int64_t decode_pinned_bytes = 0;  // in activations that decode leaves unused
   std::int64_t pinned_bytes = 0, streamed_bytes = 0, ring_bytes = 0, kv_bytes = 0,
                activation_bytes = 0, staging_bytes = 0, table_bytes = 0, min_ram_bytes = 0;
   std::int64_t ring_slots = 0;

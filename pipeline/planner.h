@@ -15,9 +15,9 @@ namespace windlass {
 
 // The schedule of a step over a placement: one entry per op and resident stretch, loads in deadline
 // order. with_head: logits are wanted by some row; else the ops on logits rows (and their weights'
-// reads) are left out.
+// reads) are left out. one_row: a step of one row, in which decode_pinned is resident too.
 Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
-               bool with_head);
+               bool with_head, bool one_row = false);
 
 struct Candidate {
   Placement placement;
@@ -25,7 +25,7 @@ struct Candidate {
   std::string name;   // "all pinned", "8 ring slots"
 };
 
-// All candidates that fit, best (soonest decode step) first: everything pinned, and rings of 2 to
+// All candidates that fit, the one to take first: everything pinned, and rings of 2 to
 // 32 slots. Infeasible when none does.
 std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,

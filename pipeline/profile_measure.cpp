@@ -162,7 +162,9 @@ Profile measure_profile(const ProfileOptions& options,
   };
   const std::int64_t least = kDiskProbeBytes;
   Arena arena(std::clamp(align_down(options.memory_bytes, kMiB), least, kMostBuffer));
-  const std::span<std::byte> memory(arena.at(0), static_cast<std::size_t>(arena.size_bytes()));
+  Budget budget(Tier::kHost, arena.size_bytes());
+  const ArenaRange range = arena.carve(budget, Tag::kWeights, arena.size_bytes());
+  const std::span<std::byte> memory(arena.at(range), static_cast<std::size_t>(range.size_bytes));
   Profile profile;
   profile.cpu = cpu_model_name();
   profile.isa = isa_name(options.isa);

@@ -26,7 +26,7 @@ const LoadEntry& Ring::load(std::size_t index) const {
 }
 
 void Ring::begin_step(const Plan* plan, const Plan* next) {
-  if (next_ != plan) clear();
+  keep_only(plan);
   if (plan_ != nullptr) {
     const auto own = static_cast<std::int64_t>(plan_->loads.size());
     WINDLASS_CHECK(static_cast<std::int64_t>(released_) == own, released_, own);
@@ -62,6 +62,10 @@ void Ring::release(std::int32_t entry) {
          load(released_).last_use <= entry) {
     drop_front();
   }
+}
+
+void Ring::keep_only(const Plan* plan) {
+  if (next_ != plan) clear();
 }
 
 void Ring::clear() {

@@ -25,6 +25,8 @@ class Ring {
   void pump(std::int32_t entry, bool ahead);
   // Frees the slots whose last user was `entry`.
   void release(std::int32_t entry);
+  // Drops what was read ahead unless it was for `plan`.
+  void keep_only(const Plan* plan);
   // Drops everything read ahead.
   void clear();
   std::int64_t loads_ahead() const { return issued_ - static_cast<std::int64_t>(released_); }

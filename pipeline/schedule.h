@@ -45,7 +45,10 @@ struct PlacedRun {
 struct Placement {
   std::vector<PlacedRun> pinned;
   std::int64_t pinned_bytes = 0;  // arena bytes of the pinned runs
-  std::int64_t ring_slots = 0;    // 0: everything is pinned
+  // More pinned runs for steps of one row, in the activations that such steps leave unused: offsets
+  // count from the activations' start. They are dropped before a step of more rows.
+  std::vector<PlacedRun> decode_pinned;
+  std::int64_t ring_slots = 0;  // 0: everything is pinned
   std::int64_t slot_bytes = 0;
   std::int64_t staging_bytes = 0;  // rows fetched singly
   std::int64_t activation_bytes = 0;

@@ -79,6 +79,7 @@ HostNeeds host_needs(const SessionPlan& session, const Model& model, const Engin
   needs.staging_bytes =
       std::min(kFetchRows, rows) * row_staging_bytes(session.graph, model.tensors);
   needs.activation_bytes = session.layout.size_bytes;
+  needs.reusable_activation_bytes = session.layout.size_bytes - session.decode_layout.size_bytes;
   needs.kv_bytes = session.kv.size_bytes(session.context_tokens);
   needs.table_bytes =
       options.table_bytes + kFixedTableBytes +
@@ -97,7 +98,9 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       {},
+                      {},
                       0,
+                      {},
                       {},
                       {},
                       {},
@@ -110,9 +113,10 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
           ? options.micro_batch_tokens
           : default_micro_batch(session.graph, spec, model.tensors.weight_bytes());
   const std::int64_t rows = std::min(batch, most_rows);
-  const std::int64_t logits_rows = options.logits == LogitsWanted::kAll ? rows : 1;
-  session.layout = make_activation_layout(session.graph, spec, rows, logits_rows,
-                                          largest_block_rows(session.blocks, session.graph));
+  const std::int64_t logits_rows = std::min(rows, options.logits_rows);
+  const std::int64_t tile_columns = largest_block_rows(session.blocks, session.graph);
+  session.layout = make_activation_layout(session.graph, spec, rows, logits_rows, tile_columns);
+  session.decode_layout = make_activation_layout(session.graph, spec, 1, 1, tile_columns);
   session.needs = host_needs(session, model, options, ram_bytes, rows);
 
   const CostModel costs({model.tensors, spec, session.graph, profile, options.kv_type});
@@ -123,6 +127,7 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
   session.candidates = std::move(std::get<std::vector<Candidate>>(chosen));
   session.with_head = make_plan(session.graph, session.blocks, session.placement(), true);
   session.without_head = make_plan(session.graph, session.blocks, session.placement(), false);
+  session.decode = make_plan(session.graph, session.blocks, session.placement(), true, true);
   session.embedding_resident =
       embedding_resident(session.graph, session.blocks, session.placement());
   return session;
@@ -131,7 +136,7 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
 StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile,
                       const StepLoad& load, bool overlap) {
   const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.type});
-  const Plan& plan = load.logits_rows > 0 ? session.with_head : session.without_head;
+  const Plan& plan = session.plan_for(load.rows, load.logits_rows);
   const Placement& placement = session.placement();
   StepForecast result;
   result.prediction =

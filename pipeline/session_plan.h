@@ -17,14 +17,19 @@ struct SessionPlan {
   LayerGraph graph;
   BlockTable blocks;
   KvShape kv;
-  ActivationLayout layout;
+  ActivationLayout layout, decode_layout;  // of a micro-batch, of one row
   HostNeeds needs;
-  std::int64_t context_tokens = 0;    // rounded up to pages
-  std::vector<Candidate> candidates;  // best first; [0] is taken
-  Plan with_head, without_head;       // over candidates[0].placement
+  std::int64_t context_tokens = 0;       // rounded up to pages
+  std::vector<Candidate> candidates;     // best first; [0] is taken
+  Plan with_head, without_head, decode;  // over candidates[0].placement
   bool embedding_resident = false;
 
   const Placement& placement() const { return candidates.front().placement; }
+  // The plan that plays a step of this shape.
+  const Plan& plan_for(std::int64_t rows, std::int64_t logits_rows) const {
+    if (rows == 1 && logits_rows == 1) return decode;
+    return logits_rows > 0 ? with_head : without_head;
+  }
 };
 
 // Error(kNoSpace) with the least --ram that works (and which context would fit, where the context

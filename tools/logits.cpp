@@ -26,7 +26,7 @@ Receipt write_logits(Engine& engine, const std::vector<std::int32_t>& ids, std::
                      const Options& options, ProgressDisplay& display) {
   NpyWriter writer(options.output, static_cast<std::int64_t>(ids.size()), n_vocab);
   engine.feed(
-      ids,
+      ids, static_cast<std::int64_t>(ids.size()),
       [&](const LogitsTile& tile) {
         writer.write_tile(tile.first_position, tile.rows, tile.first_column, tile.columns,
                           tile.data, tile.stride);
@@ -53,7 +53,7 @@ int logits_command(const Invocation& invocation) {
   ProgressDisplay display(options.progress);
   engine_options.context_tokens = wanted_context(options, n_tokens);
   engine_options.max_rows = n_tokens;
-  engine_options.logits = LogitsWanted::kAll;
+  engine_options.logits_rows = n_tokens;
   engine_options.table_bytes = tokenizer->size_bytes();
   const Profile profile = obtain_profile(options, engine_options, model.path, display);
   Engine engine(model, engine_options, profile);

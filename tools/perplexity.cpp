@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::int64_t kDefaultWindow = 512;
 
+// The second half of a window is scored: its logits, and its tokens but the first.
+std::int64_t scored_rows(std::int64_t window) { return window - window / 2; }
+
 // Negative log-likelihood of the next token of each scored row, from tiles of logits: a running
 // maximum and sum of exponentials per row, so that no row is ever held whole.
 class WindowScore {
@@ -26,8 +29,8 @@ class WindowScore {
   void add(const LogitsTile& tile) {
     for (std::int64_t i = 0; i < tile.rows; ++i) {
       const std::int64_t position = tile.first_position + i;
-      if (position < first_scored_ || position + 1 >= static_cast<std::int64_t>(tokens_.size()))
-        continue;
+      if (position + 1 == static_cast<std::int64_t>(tokens_.size()))
+        continue;  // nothing follows it
       add_row(position, {tile.data + i * tile.stride, static_cast<std::size_t>(tile.columns)},
               tile.first_column);
     }
@@ -94,7 +97,8 @@ Score score_window(Engine& engine, std::span<const std::int32_t> tokens, Progres
   WindowScore window(tokens);
   engine.roll_back(0);
   engine.feed(
-      tokens, [&](const LogitsTile& tile) { window.add(tile); }, display.callback());
+      tokens, scored_rows(static_cast<std::int64_t>(tokens.size())),
+      [&](const LogitsTile& tile) { window.add(tile); }, display.callback());
   return {window.sum(), window.n_scored()};
 }
 
@@ -131,7 +135,7 @@ int perplexity_command(const Invocation& invocation) {
   ProgressDisplay display(options.progress);
   engine_options.context_tokens = window;
   engine_options.max_rows = window;
-  engine_options.logits = LogitsWanted::kAll;
+  engine_options.logits_rows = scored_rows(window);
   engine_options.table_bytes = tokenizer->size_bytes();
   const Profile profile = obtain_profile(options, engine_options, model.path, display);
   Engine engine(model, engine_options, profile);

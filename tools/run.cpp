@@ -117,7 +117,6 @@ void open_engine(Generation& generation, const Options& options, std::int64_t co
   generation.sampler = std::make_unique<Sampler>(options.sampling, model.spec.n_vocab);
   engine_options.context_tokens = context_tokens;
   engine_options.max_rows = max_rows;
-  engine_options.logits = LogitsWanted::kLast;
   engine_options.table_bytes =
       generation.tokenizer->size_bytes() + generation.sampler->size_bytes();
   const Profile profile = obtain_profile(options, engine_options, model.path, display);

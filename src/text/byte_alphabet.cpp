@@ -34,21 +34,14 @@ constexpr auto kByteOf = make_byte_of();
 bool append_alphabet_bytes(std::string_view text, std::vector<char>& bytes) {
   const std::size_t size_before = bytes.size();
   while (!text.empty()) {
-    const Utf8Unit unit = next_utf8(text);
-    // The alphabet ends below U+0800, so its characters take one or two bytes.
-    unsigned code = kAlphabetEnd;
-    if (unit.kind == Utf8Kind::kCharacter && unit.size_bytes == 1) {
-      code = static_cast<unsigned char>(text[0]);
-    } else if (unit.kind == Utf8Kind::kCharacter && unit.size_bytes == 2) {
-      code =
-          (static_cast<unsigned>(text[0]) & 0x1Fu) << 6 | (static_cast<unsigned>(text[1]) & 0x3Fu);
-    }
-    if (code >= kAlphabetEnd || kByteOf[code] < 0) {
+    const CodePoint point = next_code_point(text);
+    if (point.value < 0 || point.value >= kAlphabetEnd ||
+        kByteOf[static_cast<std::size_t>(point.value)] < 0) {
       bytes.resize(size_before);
       return false;
     }
-    bytes.push_back(static_cast<char>(kByteOf[code]));
-    text.remove_prefix(unit.size_bytes);
+    bytes.push_back(static_cast<char>(kByteOf[static_cast<std::size_t>(point.value)]));
+    text.remove_prefix(point.size_bytes);
   }
   return true;
 }

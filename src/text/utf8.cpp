@@ -1,5 +1,7 @@
-// UTF-8 validation: one table lookup for the lead byte, then ranges.
+// UTF-8: of streams by one look at the lead byte, then ranges; of whole texts by utf8proc.
 #include "src/text/utf8.h"
+
+#include <utf8proc.h>
 
 #include "src/base/check.h"
 
@@ -43,11 +45,21 @@ Utf8Unit next_utf8(std::string_view bytes) {
   return {Utf8Kind::kCharacter, lead.length};
 }
 
+CodePoint next_code_point(std::string_view bytes) {
+  WINDLASS_CHECK(!bytes.empty());
+  utf8proc_int32_t value = -1;
+  const utf8proc_ssize_t size =
+      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(bytes.data()),
+                       static_cast<utf8proc_ssize_t>(bytes.size()), &value);
+  if (size <= 0) return {-1, 1};
+  return {value, static_cast<std::size_t>(size)};
+}
+
 bool is_valid_utf8(std::string_view bytes) {
   while (!bytes.empty()) {
-    const Utf8Unit unit = next_utf8(bytes);
-    if (unit.kind != Utf8Kind::kCharacter) return false;
-    bytes.remove_prefix(unit.size_bytes);
+    const CodePoint point = next_code_point(bytes);
+    if (point.value < 0) return false;
+    bytes.remove_prefix(point.size_bytes);
   }
   return true;
 }
@@ -56,13 +68,9 @@ std::string repair_utf8(std::string_view bytes) {
   std::string repaired;
   repaired.reserve(bytes.size());
   while (!bytes.empty()) {
-    const Utf8Unit unit = next_utf8(bytes);
-    if (unit.kind == Utf8Kind::kCharacter) {
-      repaired += bytes.substr(0, unit.size_bytes);
-    } else {
-      for (std::size_t i = 0; i < unit.size_bytes; ++i) repaired += kReplacementCharacter;
-    }
-    bytes.remove_prefix(unit.size_bytes);
+    const CodePoint point = next_code_point(bytes);
+    repaired += point.value < 0 ? kReplacementCharacter : bytes.substr(0, point.size_bytes);
+    bytes.remove_prefix(point.size_bytes);
   }
   return repaired;
 }

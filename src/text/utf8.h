@@ -1,5 +1,6 @@
 // UTF-8 by the rules of Unicode table 3-7: no overlong forms, no surrogates, nothing above
-// U+10FFFF.
+// U+10FFFF. Whole texts through utf8proc; what may be cut anywhere (streams) by next_utf8, since
+// utf8proc does not tell an unfinished character from an invalid one.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,14 @@ struct Utf8Unit {
 
 // The first unit of `bytes`. REQUIRES: not empty.
 Utf8Unit next_utf8(std::string_view bytes);
+
+// The first character of `bytes`, as utf8proc reads it; value -1 and size 1 where none begins.
+// REQUIRES: not empty.
+struct CodePoint {
+  std::int32_t value;
+  std::size_t size_bytes;
+};
+CodePoint next_code_point(std::string_view bytes);
 
 bool is_valid_utf8(std::string_view bytes);
 

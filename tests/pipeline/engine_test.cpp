@@ -258,7 +258,7 @@ TEST_CASE("the receipt's bytes are what the disk gave") {
       receipt.load_bytes + receipt.prefill.disk_to_host.bytes + receipt.decode.disk_to_host.bytes;
   CHECK(receipt.load_bytes > 0);
   CHECK(receipt.decode.steps == 20);
-  CHECK(receipt.decode.disk_to_host.bytes > 20 * 3 * kMiB);
+  CHECK(receipt.decode.disk_to_host.bytes > 20 * 2 * kMiB);
   CHECK(static_cast<double>(counted) == Approx(static_cast<double>(read)).epsilon(0.05));
 }
 
