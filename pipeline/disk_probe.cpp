@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -25,7 +26,7 @@ constexpr std::int64_t kReadBytes = kMiB;
 constexpr int kReadsInFlight = kDiskProbeBytes / kReadBytes;
 constexpr std::int64_t kMostDiskBytes = 512 * kMiB;
 constexpr double kMostPassSeconds = 1.0;
-constexpr int kMostPasses = 6;  // besides the first
+constexpr int kPasses = 4;  // counted ones
 
 // A file of our own to read when no model is named; removed at once, alive through its descriptor's
 // path.
@@ -68,18 +69,21 @@ class DiskProbe {
       : file_(file), engine_(engine), buffer_(buffer) {}
 
   // Reads of kReadBytes spread evenly over the file, kReadsInFlight at a time, as a streamed step
-  // reads it; again and again over the same bytes until that makes it no faster, because each step
-  // reads what the last one read: what caches the disk or its host have are as warm as in a run.
+  // reads it; again and again over the same bytes, because each step reads what the last one read:
+  // what caches the disk or its host have are as warm as in a run.
   double bytes_per_s() {
     const std::int64_t n_reads =
         std::max<std::int64_t>(std::min(file_.size_bytes, kMostDiskBytes) / kReadBytes, 1);
     const Pass cold = read_spread(n_reads, n_reads, kMostPassSeconds);
-    double rate = rate_of(cold), before = 0;
-    for (int pass = 0; pass < kMostPasses && rate > 1.05 * before; ++pass) {
-      before = rate;
-      rate = rate_of(read_spread(n_reads, cold.reads, kMostPasses * kMostPassSeconds));
+    // The first warm pass still warms; the others are averaged, because rates drift within seconds.
+    read_spread(n_reads, cold.reads, kPasses * kMostPassSeconds);
+    Pass warm;
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const Pass one = read_spread(n_reads, cold.reads, kPasses * kMostPassSeconds);
+      warm.bytes += one.bytes;
+      warm.seconds += one.seconds;
     }
-    return (rate + before) / 2;
+    return static_cast<double>(warm.bytes) / warm.seconds;
   }
 
   // Median seconds of a read of size_bytes with nothing else in flight.
@@ -102,8 +106,6 @@ class DiskProbe {
     double seconds = 0;
   };
 
-  static double rate_of(const Pass& pass) { return static_cast<double>(pass.bytes) / pass.seconds; }
-
   // The first `most_reads` of n_reads evenly spread ones, ended early after most_s.
   Pass read_spread(std::int64_t n_reads, std::int64_t most_reads, double most_s) {
     const std::int64_t stride =
@@ -111,36 +113,53 @@ class DiskProbe {
     const double begin_s = now_s();
     Pass pass;
     std::int64_t started = 0;
-    do {
-      while (started < most_reads && started - pass.reads < kReadsInFlight &&
-             (now_s() - begin_s < most_s || started == 0)) {
-        start(started * stride, kReadBytes, started % kReadsInFlight);
-        ++started;
-      }
-      pass.bytes += finish();
+    for (; started < std::min<std::int64_t>(most_reads, kReadsInFlight); ++started) {
+      start(started * stride, kReadBytes, started);
+    }
+    while (pass.reads < started) {
+      const ReadCompletion done = finish();
+      pass.bytes += done.result;
       ++pass.reads;
-    } while (pass.reads < started);
+      consume(buffer_ + static_cast<std::int64_t>(done.user) * kReadBytes, done.result);
+      if (started == most_reads || now_s() - begin_s > most_s) continue;
+      start(started * stride, kReadBytes, static_cast<std::int64_t>(done.user));
+      ++started;
+    }
     pass.seconds = now_s() - begin_s;
     return pass;
   }
 
+  // Reads the bytes once, as a run does with each block: arriving and being computed, they share
+  // the memory's bandwidth and the cores.
+  void consume(const std::byte* bytes, std::int64_t size_bytes) {
+    std::uint64_t sum = 0;
+    for (std::int64_t i = 0; i + 8 <= size_bytes; i += 8) {
+      std::uint64_t word;
+      std::memcpy(&word, bytes + i, sizeof word);
+      sum += word;
+    }
+    checksum_ += sum;
+  }
+
   void start(std::int64_t offset_bytes, std::int64_t size_bytes, std::int64_t place) {
-    engine_.submit({file_.fd, offset_bytes, size_bytes, buffer_ + place * kReadBytes, 0});
+    engine_.submit({file_.fd, offset_bytes, size_bytes, buffer_ + place * kReadBytes,
+                    static_cast<std::uint64_t>(place)});
     engine_.flush();
   }
-  std::int64_t finish() {
+  ReadCompletion finish() {
     ReadCompletion done;
     engine_.reap(std::span(&done, 1), true);
     if (done.result < 0) {
       fail(ErrorCode::kIo, "{}: reading for the profile failed: {}", file_.path,
            std::strerror(static_cast<int>(-done.result)));
     }
-    return done.result;
+    return done;
   }
 
   const DiskFile& file_;
   IoEngine& engine_;
   std::byte* buffer_;
+  std::atomic<std::uint64_t> checksum_{0};  // atomic: the reads of consume() cannot be left out
 };
 
 }  // namespace
@@ -163,8 +182,8 @@ void measure_disk(const ProfileOptions& options, Profile& profile, std::span<std
   const auto engine = make_io_engine(kReadsInFlight, &why);
   profile.disk_path = path;
   profile.disk_direct = file.direct;
-  engine->register_memory(
-      buffer, &why);  // as a run's ring is; where it is refused the run does without as well
+  // As a run's ring is; where it is refused, the run does without as well.
+  engine->register_memory(buffer, &why);
   DiskProbe probe(file, *engine, buffer.data());
   profile.disk_bytes_per_s = probe.bytes_per_s();
   const double share_s = static_cast<double>(kReadBytes) / profile.disk_bytes_per_s;

@@ -261,6 +261,7 @@ void Engine::feed(std::span<const std::int32_t> tokens, std::int64_t logits_rows
   State& s = *state_;
   WINDLASS_CHECK(logits_rows >= 1 && logits_rows <= s.options.logits_rows, logits_rows,
                  s.options.logits_rows);
+  if (tokens.empty()) fail(ErrorCode::kUsage, "no tokens to run: give at least one");
   s.check_tokens(tokens);
   const auto total = static_cast<std::int64_t>(tokens.size());
   if (s.kv.committed_tokens() + total > s.kv.context_tokens()) {

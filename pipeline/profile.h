@@ -45,7 +45,7 @@ struct ProfileOptions {
   std::int64_t memory_bytes = 0;  // working memory it may use
 };
 
-// Measures (2 to 6 s). progress(0..1, what) may throw to stop.
+// Measures (5 to 10 s). progress(0..1, what) may throw to stop.
 Profile measure_profile(const ProfileOptions& options,
                         const std::function<void(double, const char*)>& progress);
 

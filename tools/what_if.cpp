@@ -89,6 +89,8 @@ WhatIf parse_what_if(const std::string& text) {
 }
 
 void apply_what_if(const WhatIf& what_if, Profile& profile) {
+  profile.disk_bytes_per_s = what_if.disk_bytes_per_s.value_or(profile.disk_bytes_per_s);
+  if (!what_if.cores && !what_if.dram_bytes_per_s) return;
   const double old_dram = profile.dram_bytes_per_s;
   const double cores_factor =
       what_if.cores && profile.threads > 0
@@ -100,13 +102,13 @@ void apply_what_if(const WhatIf& what_if, Profile& profile) {
       rate.gemv_bytes_per_s =
           scaled_stream(rate.gemv_bytes_per_s, old_dram, new_dram, cores_factor);
       rate.gemm_ops_per_s *= cores_factor;
+      rate.unpack_weights_per_s *= cores_factor;
     }
   }
   profile.attention_bytes_per_s =
       scaled_stream(profile.attention_bytes_per_s, old_dram, new_dram, cores_factor);
   profile.attention_ops_per_s *= cores_factor;
   profile.dram_bytes_per_s = new_dram;
-  profile.disk_bytes_per_s = what_if.disk_bytes_per_s.value_or(profile.disk_bytes_per_s);
   profile.threads = what_if.cores.value_or(profile.threads);
 }
 

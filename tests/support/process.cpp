@@ -98,7 +98,8 @@ ProcessResult run_process(const std::vector<std::string>& argv, const ProcessOpt
   const std::vector<char*> argument_pointers = pointers(arguments),
                            environment_pointers = pointers(environment);
   Pipe input, out, err;
-  std::signal(SIGPIPE, SIG_IGN);  // a child that ends without reading its input
+  std::signal(SIGPIPE, SIG_IGN);               // a child that ends without reading its input
+  if (options.close_output) out.close_read();  // before the child can write
   const pid_t child = ::fork();
   WINDLASS_CHECK(child >= 0);
   if (child == 0) {
@@ -106,14 +107,12 @@ ProcessResult run_process(const std::vector<std::string>& argv, const ProcessOpt
     ::dup2(input.ends[0], STDIN_FILENO);
     ::dup2(out.ends[1], STDOUT_FILENO);
     ::dup2(err.ends[1], STDERR_FILENO);
-    if (options.close_output) out.close_read();
     ::execve(argument_pointers[0], argument_pointers.data(), environment_pointers.data());
     ::_exit(127);
   }
   input.close_read();
   out.close_write();
   err.close_write();
-  if (options.close_output) out.close_read();
   ::fcntl(input.ends[1], F_SETFL, O_NONBLOCK);
   ProcessResult result;
   converse(child, input, out, err, options, result);
