@@ -54,6 +54,13 @@ double CostModel::attention_s(const StepLoad& load) const {
                   ratio(ops, parts_.profile.attention_ops_per_s));
 }
 
+double CostModel::contention() const {
+  constexpr double kMostShare = 0.5;
+  const double share =
+      ratio(2.0 * parts_.profile.disk_bytes_per_s, parts_.profile.dram_bytes_per_s);
+  return 1.0 / (1.0 - std::min(share, kMostShare));
+}
+
 double CostModel::read_s(std::int64_t size_bytes) const {
   return ratio(static_cast<double>(size_bytes), parts_.profile.disk_bytes_per_s);
 }

@@ -31,6 +31,10 @@ class CostModel {
   explicit CostModel(const CostModelParts& parts) : parts_(parts) {}
   // CPU seconds of one entry, its weights being in host memory.
   double compute_s(const ComputeEntry& entry, const StepLoad& load) const;
+  // By how much an op takes longer while the link is busy: each byte that arrives takes DRAM's
+  // bandwidth twice, as it is written and as it is read again, and ops live from the same
+  // bandwidth.
+  double contention() const;
   // Seconds that a read of this size occupies the disk link.
   double read_s(std::int64_t size_bytes) const;
   double read_latency_s() const { return parts_.profile.disk_latency_s; }

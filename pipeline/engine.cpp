@@ -122,7 +122,7 @@ struct Engine::State {
   void hold_decode_set(const Plan& chosen);
   void load_pinned(const Progress& progress);
   void run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows, const Plan* next,
-                const LogitsSink& sink);
+                const LogitsSink& sink, PhaseMeter& meter);
   void check_tokens(std::span<const std::int32_t> tokens) const;
   void fill_forecast(const PhaseMeter& meter, PhaseReceipt& phase) const;
 
@@ -220,7 +220,7 @@ void Engine::State::check_tokens(std::span<const std::int32_t> tokens) const {
 }
 
 void Engine::State::run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows,
-                             const Plan* next, const LogitsSink& sink) {
+                             const Plan* next, const LogitsSink& sink, PhaseMeter& meter) {
   const double begin_s = now_s();
   const LinkStats link = tiers.disk_to_host();
   const ExecutorStats cpu = executor.stats();
@@ -236,7 +236,6 @@ void Engine::State::run_step(std::span<const std::int32_t> tokens, std::int64_t 
   hold_decode_set(chosen);
   executor.play(chosen, step, next);
   kv.commit(rows);
-  PhaseMeter& meter = rows == 1 && depth > 0 ? decode : prefill;
   meter.add({rows, logits_rows, depth}, now_s() - begin_s, link, tiers.disk_to_host(), cpu,
             executor.stats());
 }
@@ -274,6 +273,8 @@ void Engine::feed(std::span<const std::int32_t> tokens, std::int64_t logits_rows
   const auto wanted_rows = [&](std::int64_t begin, std::int64_t end) {
     return std::max<std::int64_t>(end - std::max(begin, total - logits_rows), 0);
   };
+  // One token after others is decode; a prompt's last micro-batch of one row is not.
+  PhaseMeter& meter = total == 1 && s.kv.committed_tokens() > 0 ? s.decode : s.prefill;
   for (std::int64_t done = 0; done < total;) {
     const std::int64_t end = std::min(done + s.plan.layout.token_rows, total);
     // What follows the last micro-batch is decode, as far as can be known.
@@ -281,7 +282,7 @@ void Engine::feed(std::span<const std::int32_t> tokens, std::int64_t logits_rows
     const Plan& next =
         end == total ? s.plan.decode : s.plan.plan_for(next_end - end, wanted_rows(end, next_end));
     s.run_step(tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(end - done)),
-               wanted_rows(done, end), &next, sink);
+               wanted_rows(done, end), &next, sink, meter);
     done = end;
     if (progress) progress(done, total, "prefill");
   }

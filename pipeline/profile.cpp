@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/base/error.h"
+#include "src/base/output_target.h"
 
 namespace windlass {
 namespace {
@@ -140,6 +141,7 @@ Profile read_profile(const std::string& path) {
 }
 
 void write_profile(const Profile& profile, const std::string& path) {
+  check_output_target(path);
   const std::string partial = fmt::format("{}.{}.partial", path, getpid());
   {
     std::ofstream file(partial);

@@ -29,7 +29,9 @@ class Timeline {
         ready_s = read(plan.loads[next_load], prediction);
       }
       cpu_s_ = std::max({cpu_s_, ready_s, fetch_rows(entry, prediction)});
-      const double compute_s = costs_.compute_s(entry, load_);
+      const bool link_busy = cpu_s_ < link_full_s_;
+      const double compute_s =
+          costs_.compute_s(entry, load_) * (link_busy ? costs_.contention() : 1.0);
       cpu_s_ += compute_s;
       prediction.cpu_busy_s += compute_s;
       if (next_load < plan.loads.size() &&
@@ -57,6 +59,9 @@ class Timeline {
     link_free_s_ = std::max(link_free_s_, issue_s + costs_.read_latency_s()) + read_s;
     prediction.disk_busy_s += read_s;
     prediction.disk_bytes += entry.run.aligned.size_bytes;
+    if (options_.overlap) {
+      link_full_s_ = link_free_s_ + read_s * static_cast<double>(slot_free_s_.size());
+    }
     return link_free_s_;
   }
 
@@ -76,7 +81,8 @@ class Timeline {
   const StepLoad& load_;
   const SimulatorOptions& options_;
   double cpu_s_ = 0, link_free_s_ = 0, last_issue_s_ = 0;
-  bool loaded_ = false;  // the next load's read is on the timeline already
+  double link_full_s_ = 0;  // until then reads ahead keep the link busy: all slots' worth
+  bool loaded_ = false;     // the next load's read is on the timeline already
   std::size_t n_loads_ = 0;
   std::vector<double> slot_free_s_;
 };

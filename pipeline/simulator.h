@@ -25,7 +25,8 @@ struct SimulatorOptions {
 // Steady state of playing `plan` again and again with `load`. Cost: three passes over the plan's
 // entries. Model: the CPU runs one entry at a time; the link moves one read at a time at the
 // profile's rate, each not before a latency after its issue; a read is issued when its ring slot is
-// free, in order, between two entries.
+// free, in order, between two entries. While the link is busy, entries take longer by the bandwidth
+// of DRAM that arriving bytes take.
 Prediction simulate(const Plan& plan, const CostModel& costs, const StepLoad& load,
                     const SimulatorOptions& options);
 

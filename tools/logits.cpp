@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "src/base/error.h"
+#include "src/base/output_target.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
 #include "tools/npy_writer.h"
@@ -45,6 +46,7 @@ int logits_command(const Invocation& invocation) {
   const Options& options = invocation.options;
   if (options.output.empty()) fail(ErrorCode::kUsage, "no output file given: use -o OUT.npy");
   EngineOptions engine_options = make_engine_options(options);
+  check_output_target(options.output, require_model(options));
   const Model model = open_model(require_model(options));
   const auto tokenizer = make_tokenizer_or_ids(model);
   const std::vector<std::int32_t> ids = read_prompt_ids(invocation, *tokenizer, model.spec.n_vocab);

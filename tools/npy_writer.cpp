@@ -9,6 +9,7 @@
 
 #include "src/base/check.h"
 #include "src/base/error.h"
+#include "src/base/output_target.h"
 #include "src/base/units.h"
 
 namespace windlass {
@@ -38,6 +39,7 @@ NpyWriter::NpyWriter(std::string path, std::int64_t n_rows, std::int64_t n_colum
       partial_path_(path_ + ".partial"),
       n_rows_(n_rows),
       n_columns_(n_columns) {
+  check_output_target(path_);
   fd_ = ::open(partial_path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd_ < 0) fail(ErrorCode::kIo, "cannot create {}: {}", partial_path_, std::strerror(errno));
   try {

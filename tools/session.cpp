@@ -6,6 +6,7 @@
 
 #include "pipeline/doctor.h"
 #include "src/base/error.h"
+#include "src/base/output_target.h"
 #include "src/base/units.h"
 #include "tools/files.h"
 #include "tools/ids_only_tokenizer.h"
@@ -15,6 +16,7 @@
 namespace windlass {
 namespace {
 
+constexpr int kMostThreads = 1024;
 // A bandwidth test must leave the caches behind (some tens of MiB); more than this makes it no
 // better.
 constexpr std::int64_t kMostProfileBytes = 256 * kMiB;
@@ -100,7 +102,11 @@ EngineOptions make_engine_options(const Options& options) {
   require_not_negative(options.context_tokens, "-c");
   require_not_negative(options.micro_batch_tokens, "-ub");
   require_not_negative(options.threads, "-t");
+  if (options.threads > kMostThreads) {
+    fail(ErrorCode::kUsage, "-t {}: at most {}", options.threads, kMostThreads);
+  }
   check_vram(options.vram);
+  if (!options.stats.empty()) check_output_target(options.stats, options.model);
   EngineOptions engine;
   if (options.ram != "auto") engine.ram_bytes = parse_size(options.ram, "--ram");
   engine.micro_batch_tokens = options.micro_batch_tokens;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "src/base/error.h"
+#include "src/base/output_target.h"
 #include "src/base/units.h"
 
 namespace windlass {
@@ -25,6 +26,7 @@ OutputFile::OutputFile(std::string path)
     : path_(std::move(path)),
       partial_path_(path_ + ".partial"),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferBytes)) {
+  check_output_target(path_);
   descriptor_ = ::open(partial_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) {
     fail(ErrorCode::kIo, "{}: cannot create: {}", partial_path_, std::strerror(errno));

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "src/format/gguf.h"
 #include "tests/end_to_end/program.h"
@@ -224,6 +225,18 @@ TEST_CASE("synth refuses shapes that cannot be, and leaves nothing behind") {
          2, "--kv-heads"});
   check({synth({"--preset", "llama-1b", "--tokenizer", folder / "absent.gguf"}), 1, "absent.gguf"});
   CHECK(folder.empty());
+}
+
+TEST_CASE("an output is never renamed over a device, a folder or the model") {
+  const std::string model = golden_model("llama");
+  for (const std::string& target : {std::string("/dev/null"), std::string("/tmp"), model}) {
+    CAPTURE(target);
+    const ProcessResult result = windlass({"logits", "-m", model, "-p", "x", "-o", target});
+    CHECK(result.exit_status == 2);
+    CHECK_THAT(result.err, Contains("name "));
+  }
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+  CHECK(std::filesystem::file_size(model) > 100000);
 }
 
 TEST_CASE("output to a closed pipe is an error, not a crash") {
