@@ -27,7 +27,7 @@ void fill_weights(std::span<std::byte> memory) {
   }
 }
 
-// Calls `once` until 60 ms have passed (at least twice, the first not counted); seconds a call.
+// Calls `once` until 30 ms have passed (at least twice, the first not counted); seconds a call.
 template <typename Function>
 double seconds_of(const Function& once) {
   once();
@@ -36,7 +36,7 @@ double seconds_of(const Function& once) {
   do {
     once();
     ++calls;
-  } while (now_s() - begin_s < 0.06);
+  } while (now_s() - begin_s < 0.03);
   return (now_s() - begin_s) / calls;
 }
 
@@ -85,7 +85,12 @@ class CpuProbe {
            kCalls;
   }
 
-  MatMulRates mat_mul(DType type, bool int8) {
+  // One measurement of each weight type at few and at many rows: seconds a weight.
+  struct WeightSeconds {
+    double one = 0, some = 0, many = 0;
+  };
+
+  WeightSeconds mat_mul(DType type, bool int8) {
     const auto function = int8 ? ops_.matmul_q8[static_cast<std::size_t>(type)]
                                : ops_.matmul_f32[static_cast<std::size_t>(type)];
     if (function == nullptr) return {};
@@ -108,14 +113,8 @@ class CpuProbe {
       });
       return pass_s / static_cast<double>(parts * stretch * kWidth);
     };
-    // The slope between some and many rows is what a row costs, the rest what a weight costs once.
-    const double one_s = weight_s(1, rows);
-    const double some_s = weight_s(kSomeRows, std::min(rows, 64 * kMiB / bytes));
-    const double many_s = weight_s(kManyRows, stretch);
-    const double row_s =
-        std::max(many_s - some_s, many_s / 2) / static_cast<double>(kManyRows - kSomeRows);
-    const double unpack_s = std::max(some_s - row_s * static_cast<double>(kSomeRows), some_s / 100);
-    return {static_cast<double>(bytes) / kWidth / one_s, 2.0 / row_s, 1.0 / unpack_s};
+    return {weight_s(1, rows), weight_s(kSomeRows, std::min(rows, 64 * kMiB / bytes)),
+            weight_s(kManyRows, stretch)};
   }
 
   void attention(Profile& profile) {
@@ -153,11 +152,56 @@ class CpuProbe {
   std::vector<std::byte> quantized_;
 };
 
+using Report = std::function<void(double, const char*)>;
+
+// The slope between some and many rows is what a row costs, the rest what a weight costs once.
+MatMulRates rates_of(DType type, const CpuProbe::WeightSeconds& weight_s) {
+  if (weight_s.one == 0) return {};
+  const double row_s = std::max(weight_s.many - weight_s.some, weight_s.many / 2) /
+                       static_cast<double>(kManyRows - kSomeRows);
+  const double unpack_s =
+      std::max(weight_s.some - row_s * static_cast<double>(kSomeRows), weight_s.some / 100);
+  const double weight_bytes = static_cast<double>(row_bytes(type, kWidth)) / kWidth;
+  return {weight_bytes / weight_s.one, 2.0 / row_s, 1.0 / unpack_s};
+}
+
+// Rounds over all types, medians of each: what disturbs a machine lasts longer than one measurement
+// and must not fall on one type alone.
+void measure_mat_muls(CpuProbe& probe, Profile& profile, const Report& report) {
+  constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16,
+                              DType::kQ4_0, DType::kQ4_1, DType::kQ8_0};
+  constexpr int kRounds = 3;
+  constexpr double kShare = 0.55 / (kRounds * std::size(kTypes));  // of the whole progress
+  std::array<std::array<CpuProbe::WeightSeconds, kRounds>, 2 * std::size(kTypes)> seen;
+  double done = 0.4;
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    for (std::size_t i = 0; i < std::size(kTypes); ++i, done += kShare) {
+      report(done, "matmul");
+      seen[2 * i][round] = probe.mat_mul(kTypes[i], true);
+      seen[2 * i + 1][round] = probe.mat_mul(kTypes[i], false);
+    }
+  }
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    auto& rounds = seen[i];
+    const auto median = [&rounds](double CpuProbe::WeightSeconds::*of) {
+      const auto middle = rounds.begin() + kRounds / 2;
+      std::nth_element(rounds.begin(), middle, rounds.end(),
+                       [of](const auto& a, const auto& b) { return a.*of < b.*of; });
+      return (*middle).*of;
+    };
+    const DType type = kTypes[i / 2];
+    const MatMulRates rates = rates_of(
+        type, {median(&CpuProbe::WeightSeconds::one), median(&CpuProbe::WeightSeconds::some),
+               median(&CpuProbe::WeightSeconds::many)});
+    (i % 2 == 0 ? profile.int8 : profile.exact)[static_cast<std::size_t>(type)] = rates;
+  }
+}
+
 }  // namespace
 
 Profile measure_profile(const ProfileOptions& options,
                         const std::function<void(double, const char*)>& progress) {
-  const auto report = [&](double done, const char* what) {
+  const Report report = [&](double done, const char* what) {
     if (progress) progress(done, what);
   };
   const std::int64_t least = kDiskProbeBytes;
@@ -178,22 +222,14 @@ Profile measure_profile(const ProfileOptions& options,
   report(0.3, "memory");
   profile.dram_bytes_per_s = probe.dram_bytes_per_s();
   profile.op_overhead_s = probe.op_overhead_s();
-  constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16,
-                              DType::kQ4_0, DType::kQ4_1, DType::kQ8_0};
-  double done = 0.4;
-  for (const DType type : kTypes) {
-    report(done, "matmul");
-    profile.int8[static_cast<std::size_t>(type)] = probe.mat_mul(type, true);
-    profile.exact[static_cast<std::size_t>(type)] = probe.mat_mul(type, false);
-    done += 0.09;
-  }
+  measure_mat_muls(probe, profile, report);
   // A matmul can stream faster than the plain loop: what memory gives is the best seen.
   for (const auto* rates : {&profile.int8, &profile.exact}) {
     for (const MatMulRates& rate : *rates) {
       profile.dram_bytes_per_s = std::max(profile.dram_bytes_per_s, rate.gemv_bytes_per_s);
     }
   }
-  report(done, "attention");
+  report(0.95, "attention");
   probe.attention(profile);
   report(1.0, "done");
   return profile;
