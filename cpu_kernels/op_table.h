@@ -41,6 +41,8 @@ int usable_cores();
 // Cost of an empty op: under 2 us on two cores.
 class Team {
  public:
+  // Takes fewer threads where the system refuses more (limits on processes or address space):
+  // n_threads() tells. The caller's own is always there.
   explicit Team(int n_threads);
   ~Team();
   Team(const Team&) = delete;
@@ -70,7 +72,7 @@ class Team {
 
   struct State;
   int n_threads_;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<State> state_;  // null: no helpers
 };
 
 // How an op is cut into chunks: op_items says how many items it has (the unit is stated at its

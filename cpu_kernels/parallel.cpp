@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "cpu_kernels/op_table.h"
+#include "cpu_kernels/thread_probe.h"
 #include "src/base/check.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -41,6 +42,7 @@ constexpr int kPausesPerLook = 32;  // pauses between looks at the clock, about 
 struct Team::State {
   explicit State(int n_threads)
       : limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(n_threads)),
+        stack(tbb::global_control::thread_stack_size, kHelperStackBytes),
         arena(n_threads, 1) {}
 
   struct Helper;
@@ -57,6 +59,7 @@ struct Team::State {
   }
 
   tbb::global_control limit;  // else oneTBB starts no more threads than there are cores, and warns
+  tbb::global_control stack;
   tbb::task_arena arena;
   tbb::task_group group;
   // Written by the caller while the gate is closed and nobody is inside.
@@ -124,10 +127,13 @@ void Team::State::enter(State* state) {
   state->helpers.fetch_sub(1, std::memory_order_release);
 }
 
-Team::Team(int n_threads) : n_threads_(n_threads), state_(std::make_unique<State>(n_threads)) {
+Team::Team(int n_threads) {
   WINDLASS_CHECK(n_threads >= 1 && n_threads < static_cast<int>(kHelperMask), n_threads);
-  state_->helpers.store(n_threads - 1, std::memory_order_release);
-  for (int i = 1; i < n_threads; ++i) {
+  n_threads_ = 1 + startable_threads(n_threads - 1);
+  if (n_threads_ == 1) return;
+  state_ = std::make_unique<State>(n_threads_);
+  state_->helpers.store(n_threads_ - 1, std::memory_order_release);
+  for (int i = 1; i < n_threads_; ++i) {
     state_->arena.enqueue(state_->group.defer(State::Helper{state_.get()}));
   }
 }
@@ -135,6 +141,7 @@ Team::Team(int n_threads) : n_threads_(n_threads), state_(std::make_unique<State
 // A helper that oneTBB has not started yet is run here, by the waiting thread itself: it finds
 // `stop` set and ends.
 Team::~Team() {
+  if (state_ == nullptr) return;
   State& state = *state_;
   state.stop.store(true, std::memory_order_seq_cst);
   state.wakes.fetch_add(1, std::memory_order_seq_cst);
