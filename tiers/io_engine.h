@@ -47,6 +47,7 @@ class IoEngine {
 std::unique_ptr<IoEngine> make_io_engine(int capacity, std::string* why);
 // Null when the kernel refuses, with the reason.
 std::unique_ptr<IoEngine> make_io_uring_engine(int capacity, std::string* why);
+// Up to 16 threads, or as many as the system grants; Error(kIo) when it grants none.
 std::unique_ptr<IoEngine> make_thread_engine(int capacity);
 
 }  // namespace windlass

@@ -6,11 +6,13 @@
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
 
 #include "src/base/check.h"
+#include "src/base/error.h"
 #include "tiers/io_engine.h"
 
 namespace windlass {
@@ -68,6 +70,7 @@ class ThreadEngine : public IoEngine {
 
  private:
   void work();
+  void start_threads();
 
   const int capacity_;
   int in_flight_ = 0;  // owner's thread only
@@ -85,10 +88,23 @@ ThreadEngine::ThreadEngine(int capacity)
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int n_threads = std::min(capacity, kMaxThreads);
-  threads_.reserve(static_cast<std::size_t>(n_threads));
-  for (int i = 0; i < n_threads; ++i) threads_.emplace_back([this] { work(); });
+  start_threads();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (threads_.empty()) {
+    fail(ErrorCode::kIo,
+         "the system starts no thread to read with: raise its limits on processes (ulimit -u) and "
+         "address space (ulimit -v), or allow io_uring");
+  }
+}
+
+// As many as the system grants: with fewer, reads wait in the queue.
+void ThreadEngine::start_threads() {
+  const int n_threads = std::min(capacity_, kMaxThreads);
+  threads_.reserve(static_cast<std::size_t>(n_threads));
+  try {
+    for (int i = 0; i < n_threads; ++i) threads_.emplace_back([this] { work(); });
+  } catch (const std::exception&) {  // system_error or bad_alloc: those started stay
+  }
 }
 
 // Queued reads are still done: their completions are what the contract promises to wait for.

@@ -45,7 +45,12 @@ bool TierManager::start_load(const Run& run, std::byte* destination, std::int64_
     residency_.begin_load(id, destination + offset);
   });
   *slot = {run, link_.start(run.aligned, destination, deadline), now_s()};
-  link_.poll();
+  try {
+    link_.poll();
+  } catch (...) {
+    drop(run);
+    throw;
+  }
   return true;
 }
 
@@ -94,6 +99,18 @@ void TierManager::drop(const Run& run) {
 
 void TierManager::load_all(std::span<const Placed> runs,
                            const std::function<void(std::int64_t)>& progress) {
+  try {
+    load_in_order(runs, progress);
+  } catch (...) {
+    for (const Placed& placed : runs) {
+      if (state(placed.run.blocks.first) != BlockState::kAbsent) drop(placed.run);
+    }
+    throw;
+  }
+}
+
+void TierManager::load_in_order(std::span<const Placed> runs,
+                                const std::function<void(std::int64_t)>& progress) {
   std::size_t started = 0;
   std::int64_t done_bytes = 0;
   for (std::size_t i = 0; i < runs.size(); ++i) {

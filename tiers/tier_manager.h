@@ -38,7 +38,8 @@ class TierManager {
 
   // Starts loading `run` into `destination` (run.aligned.size_bytes, kDirectAlignment aligned).
   // Lower deadline first; kUrgent is for fetch_rows. False when too many runs are in flight: poll()
-  // and try again. Blocks become `loading`. REQUIRES all blocks absent.
+  // and try again. Blocks become `loading`; they stay absent when it throws. REQUIRES all blocks
+  // absent.
   bool start_load(const Run& run, std::byte* destination, std::int64_t deadline);
   // Drains completions without waiting; blocks whose bytes arrived become `present`. Throws
   // Error(kIo) if a read failed.
@@ -54,7 +55,8 @@ class TierManager {
   void drop(const Run& run);
 
   // Loads many runs at their places and waits, several at a time; progress(bytes done) is called
-  // now and then and may throw.
+  // now and then and may throw. All or nothing: when a read fails or progress throws, all of them
+  // are absent again and none of their reads is in flight. REQUIRES all blocks absent.
   struct Placed {
     Run run;
     std::byte* destination;
@@ -91,6 +93,8 @@ class TierManager {
 
   RunSlot* slot_of(BlockId id);
   BlockId block_of_row(TensorId tensor, std::int64_t row) const;
+  void load_in_order(std::span<const Placed> runs,
+                     const std::function<void(std::int64_t)>& progress);
   void finish(RunSlot& slot);
   void finish_arrived();
   void fetch_batch(TensorId tensor, std::span<const std::int32_t> rows, RowReader& reader,

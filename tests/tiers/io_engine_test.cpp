@@ -9,10 +9,12 @@
 #include <random>
 #include <thread>
 
+#include "src/base/error.h"
 #include "src/base/units.h"
 #include "tests/support/catch.h"
 #include "tests/support/child_process.h"
 #include "tests/support/fault_io_engine.h"
+#include "tests/support/process_limits.h"
 #include "tests/support/seed.h"
 #include "tests/tiers/model_fixture.h"
 #include "tiers/disk_store.h"
@@ -191,6 +193,40 @@ TEST_CASE(
   std::string why;
   const bool has_uring = make_io_uring_engine(1, &why) != nullptr;
   CHECK(child.exit_status == (has_uring ? 0 : 6));
+}
+
+TEST_CASE("without any thread to read with the engine of threads is an error that says why") {
+  const ChildResult child = run_in_child([] {
+    if (!forbid_threads()) return 1;
+    try {
+      make_thread_engine(16);
+    } catch (const Error& error) {
+      return std::string(error.what()).find("ulimit -u") == std::string::npos ? 2 : 0;
+    }
+    return 3;
+  });
+  INFO(child.output);
+  CHECK(child.exit_status == 0);
+}
+
+TEST_CASE("with fewer threads than it wants the engine of threads reads all the same") {
+  if (!kAddressSpaceCanBeLimited) return;
+  const TempFile file(kMiB);
+  const DiskStore store({file.as_model_file()});
+  const ChildResult child = run_in_child([&] {
+    const AlignedMemory memory(kMiB);
+    if (!leave_address_space(40 * kMiB)) return 1;  // four stacks of 8 MiB
+    const std::unique_ptr<IoEngine> engine = make_thread_engine(16);
+    for (std::int64_t i = 0; i < 16; ++i) {
+      const std::int64_t offset = i * 64 * kKiB;
+      engine->submit({store.file(FileId{0}).fd, offset, 64 * kKiB, memory.data() + offset, 0});
+    }
+    ReadCompletion done;
+    for (int n = 0; n < 16;) n += engine->reap({&done, 1}, true);
+    return std::memcmp(memory.data(), file.bytes().data(), file.bytes().size()) == 0 ? 0 : 2;
+  });
+  INFO(child.output);
+  CHECK(child.exit_status == 0);
 }
 
 TEST_CASE("more reads than the capacity are a bug, on every engine") {

@@ -208,16 +208,79 @@ TEST_CASE("loading all waits for runs that others started when the slots are ful
   CHECK(model.holds_its_bytes(small.run.blocks.first));
 }
 
-TEST_CASE("an interrupted load leaves no read in flight once the manager is gone") {
+namespace {
+
+// All blocks of the model, three at a time, side by side in memory.
+std::vector<TierManager::Placed> all_runs(const Model& model) {
+  std::vector<TierManager::Placed> runs;
+  std::int64_t offset = 0;
+  const auto n_blocks = static_cast<std::int32_t>(model.blocks.blocks().size());
+  for (std::int32_t first = 0; first < n_blocks; first += 3) {
+    const Run run = make_run(model.blocks, {BlockId{first}, std::min(3, n_blocks - first)});
+    runs.push_back({run, model.memory.data() + offset});
+    offset += run.aligned.size_bytes;
+  }
+  return runs;
+}
+
+bool all_absent(const Model& model) {
+  for (std::size_t i = 0; i < model.blocks.blocks().size(); ++i) {
+    if (model.tiers.state(BlockId{static_cast<std::int32_t>(i)}) != BlockState::kAbsent)
+      return false;
+  }
+  return true;
+}
+
+// Loads everything and looks at the bytes.
+bool loads_whole(Model& model) {
+  model.tiers.load_all(all_runs(model), [](std::int64_t) {});
+  for (std::size_t i = 0; i < model.blocks.blocks().size(); ++i) {
+    if (!model.holds_its_bytes(BlockId{static_cast<std::int32_t>(i)})) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("a load of all that fails at any read leaves nothing behind, and can be tried again") {
+  const TierManagerOptions options{.max_runs = GENERATE(1, 3, 64), .request_bytes = 8 * kKiB};
+  Model whole({.capacity = 5}, options);
+  REQUIRE(loads_whole(whole));
+  const auto n_reads = static_cast<int>(whole.engine.submitted.size());
+  REQUIRE(n_reads > 30);
+  for (int failing = 0; failing < n_reads; ++failing) {
+    Model model({.seed = test_seed(),
+                 .capacity = 5,
+                 .max_latency = failing % 4,
+                 .reorder = true,
+                 .fail_read = failing},
+                options);
+    INFO("read " << failing << " of " << n_reads << " fails");
+    CHECK_THROWS_WITH(model.tiers.load_all(all_runs(model), [](std::int64_t) {}),
+                      Contains("Input/output error"));
+    CHECK(model.engine.in_flight() == 0);
+    CHECK(all_absent(model));
+    CHECK(loads_whole(model));
+  }
+}
+
+TEST_CASE("an interrupted load of all leaves nothing behind, and can be tried again") {
+  Model model({.capacity = 4, .hold = true}, {.max_runs = 4, .request_bytes = 4 * kKiB});
+  int asked = 0;
+  const auto interrupt = [&](std::int64_t) {
+    if (++asked == 2) fail(ErrorCode::kInterrupted, "interrupted");
+  };
+  CHECK_THROWS_WITH(model.tiers.load_all(all_runs(model), interrupt), "interrupted");
+  CHECK(model.engine.in_flight() == 0);
+  CHECK(all_absent(model));
+  CHECK(loads_whole(model));
+}
+
+TEST_CASE("reads in flight end before the manager goes") {
   auto model = std::make_unique<Model>(FaultPlan{.capacity = 4, .hold = true},
                                        TierManagerOptions{4, 4 * kKiB});
-  std::vector<TierManager::Placed> runs;
-  for (std::int32_t i = 0; i < 6; ++i) {
-    runs.push_back(
-        {make_run(model->blocks, {BlockId{i}, 1}), model->memory.data() + i * 64 * kKiB});
-  }
-  const auto interrupt = [](std::int64_t) { fail(ErrorCode::kInterrupted, "interrupted"); };
-  CHECK_THROWS_AS(model->tiers.load_all(runs, interrupt), Error);
+  const TierManager::Placed first = all_runs(*model).front();
+  REQUIRE(model->tiers.start_load(first.run, first.destination, 0));
   REQUIRE(model->engine.in_flight() > 0);
   std::destroy_at(&model->tiers);
   CHECK(model->engine.in_flight() == 0);
