@@ -42,7 +42,7 @@ int usable_cores();
 class Team {
  public:
   // Takes fewer threads where the system refuses more (limits on processes or address space):
-  // n_threads() tells. The caller's own is always there.
+  // n_threads() tells. The caller's own is always there. REQUIRES 1 <= n_threads <= 2048.
   explicit Team(int n_threads);
   ~Team();
   Team(const Team&) = delete;

@@ -37,13 +37,21 @@ constexpr std::uint64_t kHelperMask = kOpen - 1;
 constexpr auto kSpin = std::chrono::microseconds(60);
 constexpr int kPausesPerLook = 32;  // pauses between looks at the clock, about a microsecond
 
+constexpr int kMostThreads = 2048;  // of all teams that live at once; oneTBB's table: 128 B each
+
+// oneTBB starts no more workers than there are cores unless it is told to, warns on standard error
+// when an arena asks for more, and lets the least of several limits count: so there is one for the
+// process, which is never in the way.
+void allow_helpers() {
+  static const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                         kMostThreads);
+  static const tbb::global_control stack(tbb::global_control::thread_stack_size, kHelperStackBytes);
+}
+
 }  // namespace
 
 struct Team::State {
-  explicit State(int n_threads)
-      : limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(n_threads)),
-        stack(tbb::global_control::thread_stack_size, kHelperStackBytes),
-        arena(n_threads, 1) {}
+  explicit State(int n_threads) : arena(n_threads, 1) {}
 
   struct Helper;
   static void enter(State* state);
@@ -58,8 +66,6 @@ struct Team::State {
     }
   }
 
-  tbb::global_control limit;  // else oneTBB starts no more threads than there are cores, and warns
-  tbb::global_control stack;
   tbb::task_arena arena;
   tbb::task_group group;
   // Written by the caller while the gate is closed and nobody is inside.
@@ -128,9 +134,11 @@ void Team::State::enter(State* state) {
 }
 
 Team::Team(int n_threads) {
-  WINDLASS_CHECK(n_threads >= 1 && n_threads < static_cast<int>(kHelperMask), n_threads);
+  static_assert(kMostThreads < kHelperMask);
+  WINDLASS_CHECK(n_threads >= 1 && n_threads <= kMostThreads, n_threads);
   n_threads_ = 1 + startable_threads(n_threads - 1);
   if (n_threads_ == 1) return;
+  allow_helpers();
   state_ = std::make_unique<State>(n_threads_);
   state_->helpers.store(n_threads_ - 1, std::memory_order_release);
   for (int i = 1; i < n_threads_; ++i) {

@@ -1,5 +1,9 @@
 // The team of threads: every item once, whatever the team's size and the chunks' grain.
+#include <unistd.h>
+
 #include <atomic>
+#include <cstdio>
+#include <memory>
 #include <thread>
 
 #include "cpu_kernels/op_table.h"
@@ -26,6 +30,22 @@ struct FillArgs {
 
 void fill(const FillArgs& args, WorkRange range) {
   for (std::int64_t i = range.begin; i < range.end; ++i) args.out[i] += args.value;
+}
+
+// What `body` writes to standard error.
+template <typename Body>
+std::string standard_error_of(Body body) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::tmpfile(), &std::fclose);
+  REQUIRE(file != nullptr);
+  const int before = dup(STDERR_FILENO);
+  dup2(fileno(file.get()), STDERR_FILENO);
+  body();
+  dup2(before, STDERR_FILENO);
+  close(before);
+  std::string text(4096, '\0');
+  text.resize(static_cast<std::size_t>(
+      std::max<ssize_t>(pread(fileno(file.get()), text.data(), text.size(), 0), 0)));
+  return text;
 }
 
 }  // namespace
@@ -73,6 +93,19 @@ TEST_CASE("teams come and go, used or not") {
     busy.run(&fill, FillArgs{out.data(), 1}, 64, 1);
     for (const std::int64_t value : out) REQUIRE(value == 1);
   }
+}
+
+TEST_CASE("teams of any sizes side by side work without a word on standard error") {
+  const std::string said = standard_error_of([] {
+    Team one(1), two(2), three(3), many(300);
+    for (Team* team : {&one, &two, &three, &many}) {
+      std::vector<std::int64_t> out(64, 0);
+      team->run(&fill, FillArgs{out.data(), 1}, 64, 1);
+      for (const std::int64_t value : out) REQUIRE(value == 1);
+    }
+    const Team more(400);
+  });
+  CHECK(said == "");
 }
 
 TEST_CASE("the cut of an op covers all its items in whole panels") {
