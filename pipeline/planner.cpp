@@ -143,12 +143,16 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const CostModel& costs, const StepLoad& decode, bool overlap) {
   std::vector<Candidate> candidates;
   const auto consider = [&](std::int64_t slots, const std::string& name) {
-    auto placed = place(graph, blocks, needs, slots);
+    const auto predict = [&](const Placement& placement) {
+      const Plan plan = make_plan(graph, blocks, placement, true, true);
+      const bool resident = embedding_resident(graph, blocks, placement);
+      return simulate(plan, costs, decode, {slots, overlap, resident});
+    };
+    auto placed = place_for(graph, blocks, needs, slots,
+                            [&](const Placement& placement) { return predict(placement).step_s; });
     if (std::holds_alternative<Infeasible>(placed)) return;
     auto& placement = std::get<Placement>(placed);
-    const Plan plan = make_plan(graph, blocks, placement, true, true);
-    const bool resident = embedding_resident(graph, blocks, placement);
-    const Prediction prediction = simulate(plan, costs, decode, {slots, overlap, resident});
+    const Prediction prediction = predict(placement);
     candidates.push_back({std::move(placement), prediction, name});
   };
   consider(0, "all weights in memory");
