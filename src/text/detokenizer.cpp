@@ -22,7 +22,7 @@ void take_characters(std::string& bytes, std::string& text) {
 }  // namespace
 
 std::string StreamingDetokenizer::push(std::int32_t id) {
-  pending_ += tokenizer_.token_bytes(id, special_);
+  if (id < tokenizer_.n_vocab()) pending_ += tokenizer_.token_bytes(id, special_);
   std::string text;
   take_characters(pending_, text);
   return text;

@@ -55,7 +55,8 @@ class StreamingDetokenizer {
   // special: control tokens come out as their text.
   explicit StreamingDetokenizer(const Tokenizer& tokenizer, bool special = false)
       : tokenizer_(tokenizer), special_(special) {}
-  // The text that became whole with this token; may be empty.
+  // The text that became whole with this token; may be empty. An id past the vocabulary has no text:
+  // models may have more rows than tokens, to fill up to a round number.
   std::string push(std::int32_t id);
   // What is left at the end: an unfinished character as U+FFFD.
   std::string finish();

@@ -55,6 +55,15 @@ const std::string kMark(kReplacementCharacter);
 
 }  // namespace
 
+TEST_CASE("an id past the vocabulary has no text and breaks none") {
+  const ByteTokens tokenizer({"\xC3", "\xA9"});
+  StreamingDetokenizer detokenizer(tokenizer);
+  CHECK(detokenizer.push(2).empty());
+  CHECK(detokenizer.push(0).empty());
+  CHECK(detokenizer.push(1000000).empty());
+  CHECK(detokenizer.push(1) == "\xC3\xA9");
+}
+
 TEST_CASE("a text comes out whole however its bytes are cut into three tokens") {
   const std::string text = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80z";  // 1, 2, 3 and 4 bytes
   for (std::size_t i = 0; i <= text.size(); ++i) {
