@@ -1,5 +1,7 @@
 #include "pipeline/memory_limits.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +14,8 @@ namespace windlass {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::int64_t kCodeAndLibraries = 48 * kMiB;  // law 1
 
 std::optional<std::int64_t> read_number(const fs::path& path) {
   std::ifstream file(path);
@@ -67,6 +71,7 @@ void apply(const CgroupFiles& files, const std::string& group, MemoryLimits& lim
 MemoryLimits read_memory_limits() {
   MemoryLimits limits;
   limits.available_bytes = read_keyed("/proc/meminfo", "MemAvailable:").value_or(0) * kKiB;
+  limits.total_bytes = read_keyed("/proc/meminfo", "MemTotal:").value_or(0) * kKiB;
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {  // "4:memory:/user" (v1) or "0::/user" (v2)
     const std::size_t first = line.find(':');
@@ -80,8 +85,33 @@ MemoryLimits read_memory_limits() {
   return limits;
 }
 
+MemoryVerdict judge_memory(std::int64_t reserved_bytes, const MemoryLimits& limits) {
+  using enum MemoryVerdict::Kind;
+  const std::string reserved = format_size(reserved_bytes);
+  if (limits.cgroup_limit_bytes) {
+    const std::int64_t limit = *limits.cgroup_limit_bytes;
+    const std::int64_t room_mib = std::max<std::int64_t>(limit - kCodeAndLibraries, 0) / kMiB;
+    if (reserved_bytes + kCodeAndLibraries > limit) {
+      return {reserved_bytes > limit ? kImpossible : kTight,
+              fmt::format("the run takes {} beside 48 MiB for code and libraries, but its memory "
+                          "cgroup is limited to {}: use --ram {}MiB or auto, or raise the limit",
+                          reserved, format_size(limit), room_mib)};
+    }
+  }
+  if (limits.total_bytes > 0 && reserved_bytes > limits.total_bytes) {
+    return {kImpossible, fmt::format("the run takes {}, but this machine has {} of memory: use a "
+                                     "smaller --ram or auto",
+                                     reserved, format_size(limits.total_bytes))};
+  }
+  if (limits.available_bytes > 0 && reserved_bytes > limits.available_bytes) {
+    return {kTight, fmt::format("the run takes {}, but only {} of memory are free: use a smaller "
+                                "--ram or auto, or close other programs",
+                                reserved, format_size(limits.available_bytes))};
+  }
+  return {};
+}
+
 std::int64_t auto_ram_bytes() {
-  constexpr std::int64_t kCodeAndLibraries = 48 * kMiB;  // law 1
   const MemoryLimits limits = read_memory_limits();
   std::int64_t room = limits.available_bytes;
   if (limits.cgroup_limit_bytes)
