@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cmath>
@@ -13,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/base/error.h"
-#include "src/base/output_target.h"
+#include "src/base/output_file.h"
 
 namespace windlass {
 namespace {
@@ -141,22 +140,7 @@ Profile read_profile(const std::string& path) {
 }
 
 void write_profile(const Profile& profile, const std::string& path) {
-  check_output_target(path);
-  const std::string partial = fmt::format("{}.{}.partial", path, getpid());
-  {
-    std::ofstream file(partial);
-    file << to_json(profile).dump(2) << '\n';
-    file.close();
-    if (!file) {
-      std::remove(partial.c_str());
-      fail(ErrorCode::kIo, "{}: cannot write the profile: {}", path, std::strerror(errno));
-    }
-  }
-  if (std::rename(partial.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    std::remove(partial.c_str());
-    fail(ErrorCode::kIo, "{}: cannot write the profile: {}", path, std::strerror(error));
-  }
+  write_whole_file(path, to_json(profile).dump(2) + '\n');
 }
 
 std::string profile_cache_path(const ProfileOptions& options) {
@@ -168,27 +152,37 @@ std::string profile_cache_path(const ProfileOptions& options) {
                      isa_name(options.isa), options.threads, device);
 }
 
-Profile load_or_measure_profile(const ProfileOptions& options,
-                                const std::function<void(double, const char*)>& progress,
-                                bool* measured) {
+void make_cache_dir(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    fail(ErrorCode::kIo, "{}: cannot make this folder: {}; choose another place with --cache-dir",
+         path, error.message());
+  }
+}
+
+CachedProfile load_or_measure_profile(const ProfileOptions& options,
+                                      const std::function<void(double, const char*)>& progress) {
   const std::string path = profile_cache_path(options);
-  *measured = !std::filesystem::exists(path);
-  if (!*measured) {
+  CachedProfile result;
+  std::error_code absent;
+  if (std::filesystem::exists(path, absent)) {
     try {
-      return read_profile(path);
+      result.profile = read_profile(path);
+      return result;
     } catch (const Error&) {
-      *measured = true;  // a damaged or older cache entry is measured again
+      // A damaged or older cache entry is measured again.
     }
   }
-  Profile profile = measure_profile(options, progress);
-  std::error_code ignored;
-  std::filesystem::create_directories(options.cache_dir, ignored);
+  result.measured = true;
+  result.profile = measure_profile(options, progress);
   try {
-    write_profile(profile, path);
-  } catch (const Error&) {
-    // An unwritable cache costs a measurement next time, nothing else.
+    make_cache_dir(options.cache_dir);
+    write_profile(result.profile, path);
+  } catch (const Error& error) {
+    result.not_cached = error.what();  // costs a measurement next time, nothing else
   }
-  return profile;
+  return result;
 }
 
 }  // namespace windlass

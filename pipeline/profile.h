@@ -51,10 +51,17 @@ Profile measure_profile(const ProfileOptions& options,
 
 // The cache key holds CPU, ISA, threads and the device of the model's file system.
 std::string profile_cache_path(const ProfileOptions& options);
-// Cached if there, else measured and cached.
-Profile load_or_measure_profile(const ProfileOptions& options,
-                                const std::function<void(double, const char*)>& progress,
-                                bool* measured);
+// Error(kIo) when the folder is not there and cannot be made.
+void make_cache_dir(const std::string& path);
+
+struct CachedProfile {
+  Profile profile;
+  bool measured = false;   // now; else it was in the cache
+  std::string not_cached;  // measured, but not kept for the next time: why
+};
+// Cached if there, else measured and cached where that can be done.
+CachedProfile load_or_measure_profile(const ProfileOptions& options,
+                                      const std::function<void(double, const char*)>& progress);
 
 // "Intel(R) Xeon(R) Processor", from /proc/cpuinfo.
 std::string cpu_model_name();

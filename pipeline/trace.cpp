@@ -1,12 +1,12 @@
 #include "pipeline/trace.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <memory>
+#include <fmt/format.h>
 
-#include "src/base/error.h"
+#include <algorithm>
+#include <iterator>
+#include <span>
+
+#include "src/base/output_file.h"
 
 namespace windlass {
 namespace {
@@ -23,35 +23,40 @@ std::int64_t Trace::size_bytes() const {
 }
 
 void Trace::write(const std::string& path, const std::vector<std::string>& names) const {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "w"),
-                                                             &std::fclose);
-  if (file == nullptr)
-    fail(ErrorCode::kIo, "{}: cannot write the trace: {}", path, std::strerror(errno));
+  OutputFile file(path);
+  std::string text;  // of one event at a time
+  const auto flush = [&] {
+    file.write(std::as_bytes(std::span(text)));
+    text.clear();
+  };
+  const auto out = std::back_inserter(text);
   double origin_s = events_.empty() ? 0 : events_.front().begin_s;
   for (const Event& event : events_) origin_s = std::min(origin_s, event.begin_s);
-  fmt::print(file.get(),
-             "{{\"displayTimeUnit\":\"ms\",\"otherData\":{{\"dropped\":{}}},\"traceEvents\":[",
-             dropped_);
+  fmt::format_to(out,
+                 "{{\"displayTimeUnit\":\"ms\",\"otherData\":{{\"dropped\":{}}},\"traceEvents\":[",
+                 dropped_);
   int last_row = static_cast<int>(TraceRow::kDisk);
   for (const Event& event : events_) last_row = std::max(last_row, static_cast<int>(event.row));
   for (int row = 0; row <= last_row; ++row) {
-    fmt::print(file.get(),
-               "{}{{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":{},\"args\":{{\"name\":"
-               "\"{}\"}}}}",
-               row == 0 ? "\n" : ",\n", row, row_name(static_cast<TraceRow>(row)));
+    fmt::format_to(out,
+                   "{}{{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":1,\"tid\":{},\"args\":{{"
+                   "\"name\":\"{}\"}}}}",
+                   row == 0 ? "\n" : ",\n", row, row_name(static_cast<TraceRow>(row)));
   }
+  flush();
   for (const Event& event : events_) {
     const char* name =
         event.name < 0 ? row_name(event.row) : names[static_cast<std::size_t>(event.name)].c_str();
-    fmt::print(
-        file.get(),
+    fmt::format_to(
+        out,
         ",\n{{\"ph\":\"X\",\"name\":\"{}\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"dur\":{:.3f}}}",
         name, static_cast<int>(event.row), (event.begin_s - origin_s) * 1e6,
         static_cast<double>(event.duration_s) * 1e6);
+    flush();
   }
-  fmt::print(file.get(), "\n]}}\n");
-  if (std::fflush(file.get()) != 0)
-    fail(ErrorCode::kIo, "{}: cannot write the trace: {}", path, std::strerror(errno));
+  text = "\n]}\n";
+  flush();
+  file.finish();
 }
 
 }  // namespace windlass

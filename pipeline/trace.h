@@ -30,7 +30,7 @@ class Trace {
     events_.push_back({begin_s, static_cast<float>(end_s - begin_s), name, row});
   }
   std::int64_t size_bytes() const;
-  // Error(kIo) when the file cannot be written.
+  // Errors as OutputFile.
   void write(const std::string& path, const std::vector<std::string>& names) const;
 
  private:

@@ -51,7 +51,7 @@ class Conversation {
     throw_if_interrupted();
   }
 
-  Receipt receipt() const { return make_receipt(*generation_.engine, counts_); }
+  Receipt receipt() const { return make_receipt(generation_, counts_); }
 
  private:
   // Rolls the KV cache back to what it shares with `prompt`; at least one token stays to be
@@ -93,18 +93,18 @@ class Conversation {
 };
 
 // False at the end of input.
-bool next_user_text(std::string& text) {
+bool next_user_text(std::string& text, const TextLimit& limit) {
   if (::isatty(STDIN_FILENO) == 1) std::fputs("> ", stderr);
   do {
-    if (!read_line(text)) return false;
+    if (!read_line(text, limit)) return false;
   } while (text.empty());
   return true;
 }
 
-void converse(Conversation& conversation, const Invocation& invocation) {
-  std::string text = read_prompt_text(invocation);
+void converse(Conversation& conversation, const Invocation& invocation, const TextLimit& limit) {
+  std::string text = read_prompt_text(invocation, limit);
   if (!text.empty()) conversation.turn(text);
-  while (next_user_text(text)) conversation.turn(text);
+  while (next_user_text(text, limit)) conversation.turn(text);
   throw_if_interrupted();
 }
 
@@ -129,7 +129,8 @@ int chat(Generation& generation, const Invocation& invocation, ProgressDisplay& 
   if (invocation.given("predict")) conversation.limit_reply(options.predict);
   int status = 0;
   try {
-    converse(conversation, invocation);
+    converse(conversation, invocation,
+             prompt_text_limit(options, generation.model, *generation.tokenizer));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted) throw;
     status = error_exit_code(error.code());

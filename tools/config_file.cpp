@@ -11,6 +11,8 @@
 namespace windlass {
 namespace {
 
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 20;
+
 std::string scalar_text(const toml::node& node, const std::string& where) {
   if (const auto text = node.value_exact<std::string>()) return *text;
   if (const auto flag = node.value_exact<bool>()) return *flag ? "true" : "false";
@@ -25,7 +27,8 @@ std::vector<ConfigEntry> read_config_file(const std::string& path,
                                           const std::vector<std::string>& known) {
   toml::table table;
   try {
-    table = toml::parse(read_text_file(path), path);
+    table =
+        toml::parse(read_text_file(path, {kMostBytes, "more than any configuration needs"}), path);
   } catch (const toml::parse_error& error) {
     fail(ErrorCode::kUsage, "{}: line {}: {}", path, error.source().begin.line,
          error.description());

@@ -38,7 +38,9 @@ int doctor_command(const Invocation& invocation) {
   const Options& options = invocation.options;
   const std::vector<ModelFile> files =
       options.model.empty() ? std::vector<ModelFile>{} : read_gguf(options.model).files;
-  const std::vector<Finding> findings = examine_machine(files, cache_dir(options));
+  // Without a model, direct I/O is tried where a file of ours may be.
+  const std::vector<Finding> findings =
+      examine_machine(files, files.empty() ? cache_dir(options) : std::string());
   if (options.json) {
     print_json(to_json(findings));
   } else {

@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <span>
+#include <utility>
 
 #include "src/base/error.h"
-#include "src/format/output_file.h"
+#include "src/base/units.h"
 #include "tools/interrupt.h"
 
 namespace windlass {
@@ -18,7 +19,8 @@ namespace {
 // Closes what it opened; standard input stays open.
 class InputFile {
  public:
-  explicit InputFile(const std::string& path) : is_standard_(path == "-") {
+  explicit InputFile(const std::string& path)
+      : name_(path == "-" ? "standard input" : path), is_standard_(path == "-") {
     fd_ = is_standard_ ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0) fail(ErrorCode::kIo, "cannot open {}: {}", path, std::strerror(errno));
   }
@@ -27,33 +29,44 @@ class InputFile {
   }
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
-  int fd() const { return fd_; }
+  const std::string& name() const { return name_; }
+  // The next piece, valid until the next call; empty at the end. Ctrl-C ends it with an Error.
+  std::string_view read() {
+    while (true) {
+      const ssize_t got = ::read(fd_, buffer_.data(), buffer_.size());
+      if (got >= 0) return {buffer_.data(), static_cast<std::size_t>(got)};
+      if (errno != EINTR) fail(ErrorCode::kIo, "cannot read {}: {}", name_, std::strerror(errno));
+      throw_if_interrupted();
+    }
+  }
 
  private:
+  std::string name_;
   bool is_standard_;
   int fd_;
+  std::array<char, 1 << 16> buffer_;
 };
+
+void require_within(const TextLimit& limit, const std::string& text, const std::string& name) {
+  if (std::ssize(text) <= limit.bytes) return;
+  fail(ErrorCode::kNoSpace, "{} is longer than {}, {}", name, format_size(limit.bytes),
+       limit.reason);
+}
 
 }  // namespace
 
-std::string read_text_file(const std::string& path) {
-  const InputFile file(path);
+std::string read_text_file(const std::string& path, const TextLimit& limit) {
+  InputFile file(path);
   std::string text;
-  char buffer[1 << 16];
-  while (true) {
-    const ssize_t got = ::read(file.fd(), buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) {
-      throw_if_interrupted();
-      continue;
-    }
-    if (got < 0) fail(ErrorCode::kIo, "cannot read {}: {}", path, std::strerror(errno));
-    if (got == 0) return text;
-    text.append(buffer, static_cast<std::size_t>(got));
+  for (std::string_view piece = file.read(); !piece.empty(); piece = file.read()) {
+    text.append(piece);
+    require_within(limit, text, file.name());
   }
+  return text;
 }
 
-std::vector<std::int32_t> read_ids_file(const std::string& path) {
-  const nlohmann::json array = nlohmann::json::parse(read_text_file(path), nullptr, false);
+std::vector<std::int32_t> read_ids_file(const std::string& path, const TextLimit& limit) {
+  const nlohmann::json array = nlohmann::json::parse(read_text_file(path, limit), nullptr, false);
   if (!array.is_array()) fail(ErrorCode::kUsage, "{} is not a JSON array of token ids", path);
   std::vector<std::int32_t> ids;
   ids.reserve(array.size());
@@ -64,12 +77,6 @@ std::vector<std::int32_t> read_ids_file(const std::string& path) {
     ids.push_back(entry.get<std::int32_t>());
   }
   return ids;
-}
-
-void write_file_atomically(const std::string& path, std::string_view text) {
-  OutputFile file(path);
-  file.write(std::as_bytes(std::span(text)));
-  file.finish();
 }
 
 void print(std::string_view text) {
@@ -83,26 +90,28 @@ void print(std::string_view text) {
   }
 }
 
-bool read_line(std::string& line) {
+bool read_line(std::string& line, const TextLimit& limit) {
   static std::string
       buffered;  // bytes read past the last line: standard input is one stream for the process
-  line.clear();
+  std::size_t searched = 0;
   while (true) {
-    if (const std::size_t end = buffered.find('\n'); end != std::string::npos) {
-      line = buffered.substr(0, end);
+    if (const std::size_t end = buffered.find('\n', searched); end != std::string::npos) {
+      line.assign(buffered, 0, end);
       buffered.erase(0, end + 1);
       return true;
     }
-    char buffer[4096];
-    const ssize_t got = ::read(STDIN_FILENO, buffer, sizeof buffer);
+    searched = buffered.size();
+    std::array<char, 4096> buffer;
+    const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR && !interrupted()) continue;
     if (got < 0 && !interrupted())
       fail(ErrorCode::kIo, "cannot read standard input: {}", std::strerror(errno));
     if (got <= 0) {
-      std::swap(line, buffered);
+      line = std::exchange(buffered, std::string());
       return !line.empty() && !interrupted();
     }
-    buffered.append(buffer, static_cast<std::size_t>(got));
+    buffered.append(buffer.data(), static_cast<std::size_t>(got));
+    require_within(limit, buffered, "a line of standard input");
   }
 }
 

@@ -1,5 +1,4 @@
-// Small files of the command line: text in, results out. Data goes to standard output whole or not
-// at all.
+// Small inputs of the command line, and standard output.
 #pragma once
 
 #include <cstdint>
@@ -9,16 +8,22 @@
 
 namespace windlass {
 
-// The whole file; "-" reads standard input. Error(kIo) naming it.
-std::string read_text_file(const std::string& path);
-// A JSON array of token ids in [0, 2^31). Error(kUsage) naming the file and the first bad entry.
-std::vector<std::int32_t> read_ids_file(const std::string& path);
-// Written beside as .partial and renamed, so that `path` is never half a file. Error(kIo).
-void write_file_atomically(const std::string& path, std::string_view text);
+// What a text may hold, and what sets that bound: nothing is read into memory without one.
+struct TextLimit {
+  std::int64_t bytes = 0;
+  std::string reason;  // completes "F is longer than 4.0 MiB, "
+};
+
+// The whole file; "-" reads standard input. Error(kIo) naming it, Error(kNoSpace) beyond the limit.
+std::string read_text_file(const std::string& path, const TextLimit& limit);
+// A JSON array of token ids in [0, 2^31). Error(kUsage) naming the file and the first bad entry;
+// else as read_text_file().
+std::vector<std::int32_t> read_ids_file(const std::string& path, const TextLimit& limit);
 
 // Writes to standard output and flushes. Error(kIo) when it is closed.
 void print(std::string_view text);
 // One line from standard input without its newline. False at the end of input or at Ctrl-C.
-bool read_line(std::string& line);
+// Error(kIo), Error(kNoSpace) beyond the limit.
+bool read_line(std::string& line, const TextLimit& limit);
 
 }  // namespace windlass

@@ -10,6 +10,7 @@ namespace windlass {
 struct Generation {
   Model model;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::vector<std::string> notes;  // for the receipt
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Sampler> sampler;
 };
@@ -23,7 +24,7 @@ struct GenerationCounts {
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   double ttft_s = 0;
 };
-Receipt make_receipt(const Engine& engine, const GenerationCounts& counts);
+Receipt make_receipt(const Generation& generation, const GenerationCounts& counts);
 
 GenerateOptions make_generate_options(const Options& options, std::int64_t max_tokens);
 

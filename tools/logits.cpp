@@ -3,10 +3,10 @@
 #include <cstdio>
 
 #include "src/base/error.h"
-#include "src/base/output_target.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
 #include "tools/npy_writer.h"
+#include "tools/outputs.h"
 #include "tools/session.h"
 
 namespace windlass {
@@ -46,20 +46,24 @@ int logits_command(const Invocation& invocation) {
   const Options& options = invocation.options;
   if (options.output.empty()) fail(ErrorCode::kUsage, "no output file given: use -o OUT.npy");
   EngineOptions engine_options = make_engine_options(options);
-  check_output_target(options.output, require_model(options));
   const Model model = open_model(require_model(options));
-  const auto tokenizer = make_tokenizer_or_ids(model);
-  const std::vector<std::int32_t> ids = read_prompt_ids(invocation, *tokenizer, model.spec.n_vocab);
+  check_outputs(options, model.tensors.files);
+  std::vector<std::string> notes;
+  const auto tokenizer = make_tokenizer_or_ids(model, &notes);
+  const std::vector<std::int32_t> ids = read_prompt_ids(invocation, model, *tokenizer);
   const auto n_tokens = static_cast<std::int64_t>(ids.size());
 
   ProgressDisplay display(options.progress);
   engine_options.context_tokens = wanted_context(options, n_tokens);
   engine_options.max_rows = n_tokens;
   engine_options.logits_rows = n_tokens;
-  engine_options.table_bytes = tokenizer->size_bytes();
+  engine_options.table_bytes = tokenizer->size_bytes() + id_list_bytes(options, n_tokens);
   const Profile profile = obtain_profile(options, engine_options, model.path, display);
   Engine engine(model, engine_options, profile);
-  const Receipt receipt = write_logits(engine, ids, model.spec.n_vocab, options, display);
+  check_memory(engine);
+  Receipt receipt = write_logits(engine, ids, model.spec.n_vocab, options, display);
+  receipt.notes.insert(receipt.notes.end(), notes.begin(), notes.end());
+  finish_run(options, engine, receipt);
   if (options.json) {
     print_json(
         {{"n_tokens", n_tokens}, {"n_vocab", model.spec.n_vocab}, {"receipt", to_json(receipt)}});
@@ -67,7 +71,6 @@ int logits_command(const Invocation& invocation) {
     print(fmt::format("{}: {} tokens x {} logits\n", options.output, n_tokens, model.spec.n_vocab));
     std::fputs(format_receipt(receipt).c_str(), stderr);
   }
-  finish_run(options, engine, receipt);
   return 0;
 }
 

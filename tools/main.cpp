@@ -1,9 +1,12 @@
 // The windlass program: finds the command, runs it, and turns what it throws into one line and an
 // exit status.
+#include <fcntl.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <new>
@@ -16,6 +19,15 @@
 
 namespace windlass {
 namespace {
+
+// A standard stream that the caller closed must not become the first file that is opened here, such
+// as the model. What takes its place fails: one can be read only, the others written only.
+void occupy_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0 || errno != EBADF) continue;
+    static_cast<void>(::open("/dev/null", stream == STDOUT_FILENO ? O_RDONLY : O_WRONLY));
+  }
+}
 
 void print_usage() {
   std::string text = "usage: windlass COMMAND [options]\n\n";
@@ -85,7 +97,9 @@ int guarded_main(const std::vector<std::string>& arguments) {
 }  // namespace windlass
 
 int main(int argc, char* argv[]) {
+  windlass::occupy_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a write error like any other
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that ulimit -f stops
   windlass::install_interrupt_handler();
   return windlass::guarded_main({argv + 1, argv + std::max(argc, 1)});
 }

@@ -7,12 +7,14 @@
 #include "src/base/error.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
+#include "tools/outputs.h"
 #include "tools/session.h"
 
 namespace windlass {
 namespace {
 
 constexpr std::int64_t kDefaultWindow = 512;
+constexpr std::int64_t kScoreBytes = 24;  // three doubles a row of the window
 
 // The second half of a window is scored: its logits, and its tokens but the first.
 std::int64_t scored_rows(std::int64_t window) { return window - window / 2; }
@@ -81,10 +83,10 @@ struct Score {
 };
 
 std::vector<std::int32_t> read_tokens(const Invocation& invocation, const Tokenizer& tokenizer,
-                                      std::int64_t window) {
+                                      std::int64_t window, const TextLimit& limit) {
   if (!invocation.given("file")) fail(ErrorCode::kUsage, "no text given: use -f FILE");
-  const std::vector<std::int32_t> tokens =
-      tokenizer.encode(read_prompt_text(invocation), {.parse_special = false, .add_special = true});
+  const std::vector<std::int32_t> tokens = tokenizer.encode(
+      read_prompt_text(invocation, limit), {.parse_special = false, .add_special = true});
   if (static_cast<std::int64_t>(tokens.size()) < window) {
     fail(ErrorCode::kUsage,
          "{} has {} tokens, less than one window of {}: use a longer text or a smaller -c",
@@ -129,19 +131,24 @@ int perplexity_command(const Invocation& invocation) {
   const std::int64_t window = options.context_tokens > 0 ? options.context_tokens : kDefaultWindow;
   if (window < 4) fail(ErrorCode::kUsage, "-c {}: a window has at least 4 tokens", window);
   const Model model = open_model(require_model(options));
+  check_outputs(options, model.tensors.files);
   const auto tokenizer = make_tokenizer(model.tensors);
-  std::vector<std::int32_t> tokens = read_tokens(invocation, *tokenizer, window);
+  std::vector<std::int32_t> tokens =
+      read_tokens(invocation, *tokenizer, window, memory_text_limit(engine_options.ram_bytes));
 
   ProgressDisplay display(options.progress);
   engine_options.context_tokens = window;
   engine_options.max_rows = window;
   engine_options.logits_rows = scored_rows(window);
-  engine_options.table_bytes = tokenizer->size_bytes();
+  engine_options.table_bytes =
+      tokenizer->size_bytes() + id_list_bytes(options, std::ssize(tokens)) + window * kScoreBytes;
   const Profile profile = obtain_profile(options, engine_options, model.path, display);
   Engine engine(model, engine_options, profile);
+  check_memory(engine);
   const Score score = score_text(engine, tokens, *tokenizer, window, display);
   Receipt receipt = engine.receipt();
   receipt.prompt_tokens = static_cast<std::int64_t>(tokens.size()) / window * window;
+  finish_run(options, engine, receipt);
   if (options.json) {
     print_json({{"perplexity", score.perplexity()},
                 {"n_scored", score.n_scored},
@@ -150,7 +157,6 @@ int perplexity_command(const Invocation& invocation) {
     print(fmt::format("perplexity {:.4f} over {} tokens\n", score.perplexity(), score.n_scored));
     std::fputs(format_receipt(receipt).c_str(), stderr);
   }
-  finish_run(options, engine, receipt);
   return 0;
 }
 

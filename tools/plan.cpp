@@ -1,6 +1,5 @@
 // windlass plan: what will be where, how fast, why, and the next best plan; and which settings that
 // follows from.
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "pipeline/plan_report.h"
@@ -26,7 +25,12 @@ void apply_ram(const WhatIf& what_if, EngineOptions& engine_options) {
          format_size(*engine_options.ram_bytes), format_size(*what_if.ram_bytes));
   }
   if (!engine_options.ram_bytes) {
-    engine_options.ram_bytes = std::max<std::int64_t>(auto_ram_of(*what_if.ram_bytes), 0);
+    engine_options.ram_bytes = auto_ram_of(*what_if.ram_bytes);
+    if (*engine_options.ram_bytes > 0) return;
+    fail(ErrorCode::kUsage,
+         "--what-if ram={}: a machine of so little memory has no room for more than the 48 MiB of "
+         "code and libraries; name a larger one",
+         format_size(*what_if.ram_bytes));
   }
 }
 
@@ -67,8 +71,10 @@ int plan_command(const Invocation& invocation) {
          options.depth_tokens, engine_options.context_tokens);
   }
   // What `run` holds beside the engine.
-  engine_options.table_bytes = make_tokenizer_or_ids(model)->size_bytes() +
-                               Sampler(options.sampling, model.spec.n_vocab).size_bytes();
+  std::vector<std::string> text_notes;  // a plan has no text to speak of
+  engine_options.table_bytes = make_tokenizer_or_ids(model, &text_notes)->size_bytes() +
+                               Sampler(options.sampling, model.spec.n_vocab).size_bytes() +
+                               id_list_bytes(options, engine_options.context_tokens);
   ProgressDisplay display(options.progress);
   Profile profile = obtain_profile(options, engine_options, model.path, display);
   apply_what_if(what_if, profile);

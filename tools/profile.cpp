@@ -3,13 +3,14 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "src/base/output_file.h"
 #include "src/base/units.h"
 #include "tools/files.h"
 #include "tools/interrupt.h"
 #include "tools/json_output.h"
+#include "tools/outputs.h"
 #include "tools/session.h"
 
 namespace windlass {
@@ -50,14 +51,16 @@ int profile_command(const Invocation& invocation) {
   const EngineOptions engine_options = make_engine_options(options);
   const ProfileOptions profile_options =
       make_profile_options(options, engine_options, options.model);
-  std::filesystem::create_directories(profile_options.cache_dir);
+  const std::string cached = profile_cache_path(profile_options);
+  check_outputs(options, {});
+  make_cache_dir(profile_options.cache_dir);
+  probe_output(cached);
   ProgressDisplay display(options.progress);
   const Profile profile = measure_profile(profile_options, [&](double part, const char* what) {
     throw_if_interrupted();
     display.update(static_cast<std::int64_t>(part * 1000), 1000, what);
   });
   display.clear();
-  const std::string cached = profile_cache_path(profile_options);
   write_profile(profile, cached);
   if (!options.output.empty()) write_profile(profile, options.output);
   if (options.json) {

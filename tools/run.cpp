@@ -8,6 +8,7 @@
 #include "tools/generation.h"
 #include "tools/interrupt.h"
 #include "tools/json_output.h"
+#include "tools/outputs.h"
 
 namespace windlass {
 namespace {
@@ -42,7 +43,9 @@ std::vector<std::int32_t> templated_prompt_ids(const Invocation& invocation,
   }
   std::vector<ChatMessage> messages;
   if (!options.system_prompt.empty()) messages.push_back({"system", options.system_prompt});
-  messages.push_back({"user", read_prompt_text(invocation)});
+  messages.push_back(
+      {"user", read_prompt_text(invocation, prompt_text_limit(options, generation.model,
+                                                              *generation.tokenizer))});
   return generation.tokenizer->encode(chat_template->render(messages, true), {});
 }
 
@@ -53,10 +56,13 @@ std::int64_t wanted_context(const Options& options, std::int64_t prompt_tokens,
     return options.predict >= 0 ? std::min(prompt_tokens + options.predict, longest) : longest;
   }
   if (prompt_tokens > options.context_tokens) {
+    // The last token is not fed back, so it takes no room.
+    const std::int64_t all = prompt_tokens + std::max<std::int64_t>(options.predict - 1, 0);
+    const std::string at_least =
+        all > prompt_tokens ? fmt::format(" ({} for one token)", prompt_tokens) : std::string();
     fail(ErrorCode::kNoSpace,
-         "the prompt has {} tokens and the context {} (-c): use -c {} or a shorter prompt",
-         prompt_tokens, options.context_tokens,
-         prompt_tokens + std::max<std::int64_t>(options.predict, 0));
+         "the prompt has {} tokens and the context {} (-c): use -c {}{} or a shorter prompt",
+         prompt_tokens, options.context_tokens, all, at_least);
   }
   return options.context_tokens;
 }
@@ -85,15 +91,20 @@ int run_once(Generation& generation, const Invocation& invocation, ProgressDispl
   const bool templated = !options.raw && options.ids.empty();
   const std::vector<std::int32_t> prompt =
       templated ? templated_prompt_ids(invocation, generation)
-                : read_prompt_ids(invocation, *generation.tokenizer, generation.model.spec.n_vocab);
+                : read_prompt_ids(invocation, generation.model, *generation.tokenizer);
   const auto prompt_tokens = static_cast<std::int64_t>(prompt.size());
   open_engine(generation, options, wanted_context(options, prompt_tokens, generation.model.spec),
               prompt_tokens, display);
   const GenerateResult result = generate_reply(generation, prompt, options, display);
   display.clear();
-  const Receipt receipt =
-      make_receipt(*generation.engine,
-                   {prompt_tokens, static_cast<std::int64_t>(result.ids.size()), result.ttft_s});
+  const std::int64_t generated_tokens = std::ssize(result.ids);
+  Receipt receipt = make_receipt(generation, {prompt_tokens, generated_tokens, result.ttft_s});
+  if (result.reason == FinishReason::kLength && generated_tokens < options.predict) {
+    receipt.notes.push_back(
+        fmt::format("the context of {} tokens (-c) was full after {} of {} (-n)",
+                    generation.engine->context_tokens(), generated_tokens, options.predict));
+  }
+  finish_run(options, *generation.engine, receipt);
   if (options.json) {
     print_json({{"prompt_ids", prompt},
                 {"ids", result.ids},
@@ -104,7 +115,6 @@ int run_once(Generation& generation, const Invocation& invocation, ProgressDispl
     if (!result.text.ends_with('\n')) print("\n");
     std::fputs(format_receipt(receipt).c_str(), stderr);
   }
-  finish_run(options, *generation.engine, receipt);
   return result.reason == FinishReason::kInterrupted ? error_exit_code(ErrorCode::kInterrupted) : 0;
 }
 
@@ -117,14 +127,17 @@ void open_engine(Generation& generation, const Options& options, std::int64_t co
   generation.sampler = std::make_unique<Sampler>(options.sampling, model.spec.n_vocab);
   engine_options.context_tokens = context_tokens;
   engine_options.max_rows = max_rows;
-  engine_options.table_bytes =
-      generation.tokenizer->size_bytes() + generation.sampler->size_bytes();
+  engine_options.table_bytes = generation.tokenizer->size_bytes() +
+                               generation.sampler->size_bytes() +
+                               id_list_bytes(options, context_tokens);
   const Profile profile = obtain_profile(options, engine_options, model.path, display);
   generation.engine = std::make_unique<Engine>(model, engine_options, profile);
+  check_memory(*generation.engine);
 }
 
-Receipt make_receipt(const Engine& engine, const GenerationCounts& counts) {
-  Receipt receipt = engine.receipt();
+Receipt make_receipt(const Generation& generation, const GenerationCounts& counts) {
+  Receipt receipt = generation.engine->receipt();
+  receipt.notes.insert(receipt.notes.end(), generation.notes.begin(), generation.notes.end());
   receipt.prompt_tokens = counts.prompt_tokens;
   receipt.generated_tokens = counts.generated_tokens;
   receipt.ttft_s = counts.ttft_s;
@@ -142,7 +155,8 @@ int run_command(const Invocation& invocation) {
   ProgressDisplay display(options.progress);
   Generation generation;
   generation.model = open_model(require_model(options));
-  generation.tokenizer = make_tokenizer_or_ids(generation.model);
+  check_outputs(options, generation.model.tensors.files);
+  generation.tokenizer = make_tokenizer_or_ids(generation.model, &generation.notes);
   return options.conversation ? chat(generation, invocation, display)
                               : run_once(generation, invocation, display);
 }

@@ -5,8 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "pipeline/doctor.h"
+#include "pipeline/memory_limits.h"
 #include "src/base/error.h"
-#include "src/base/output_target.h"
+#include "src/base/output_file.h"
 #include "src/base/units.h"
 #include "tools/files.h"
 #include "tools/ids_only_tokenizer.h"
@@ -20,6 +21,10 @@ constexpr int kMostThreads = 1024;
 // A bandwidth test must leave the caches behind (some tens of MiB); more than this makes it no
 // better.
 constexpr std::int64_t kMostProfileBytes = 256 * kMiB;
+// A text of this size is read in any case: what is wrong with it is then said better elsewhere.
+constexpr std::int64_t kLeastTextBytes = 64 * kKiB;
+// Ten digits, a comma, and a line of its own with a deep indentation.
+constexpr std::int64_t kIdTextBytes = 32;
 
 void check_vram(const std::string& vram) {
   if (vram == "auto" || parse_size(vram, "--vram") == 0) return;
@@ -36,6 +41,33 @@ KvType kv_type(const Options& options) {
   return options.cache_type_k == "f32" ? KvType::kF32 : KvType::kF16;
 }
 
+std::optional<std::int64_t> ram_bytes(const Options& options) {
+  if (options.ram == "auto") return std::nullopt;
+  return parse_size(options.ram, "--ram");
+}
+
+std::int64_t context_tokens(const Options& options, const Model& model) {
+  return options.context_tokens > 0 ? options.context_tokens : model.spec.context_length;
+}
+
+std::vector<std::int32_t> read_given_ids(const Options& options, const Model& model) {
+  if (options.add_special || options.no_parse_special) {
+    fail(ErrorCode::kUsage, "--add-special and --no-parse-special cannot act on --ids");
+  }
+  const std::int64_t most = context_tokens(options, model);
+  std::vector<std::int32_t> ids = read_ids_file(
+      options.ids, {kLeastTextBytes + most * kIdTextBytes,
+                    fmt::format("the most that a context of {} token ids is worth", most)});
+  if (ids.empty()) fail(ErrorCode::kUsage, "{} holds no token: give at least one", options.ids);
+  const auto bad = std::find_if(ids.begin(), ids.end(),
+                                [&](std::int32_t id) { return id >= model.spec.n_vocab; });
+  if (bad != ids.end()) {
+    fail(ErrorCode::kUsage, "{}: entry {} is {}, but the vocabulary has {} tokens", options.ids,
+         bad - ids.begin(), *bad, model.spec.n_vocab);
+  }
+  return ids;
+}
+
 void require_not_negative(std::int64_t value, const char* flag) {
   if (value < 0) fail(ErrorCode::kUsage, "{} {}: must not be negative", flag, value);
 }
@@ -47,29 +79,53 @@ const std::string& require_model(const Options& options) {
   return options.model;
 }
 
-std::unique_ptr<Tokenizer> make_tokenizer_or_ids(const Model& model) {
-  const auto n_vocab = static_cast<std::int32_t>(model.spec.n_vocab);
-  if (model.tensors.find_string("tokenizer.ggml.model") == nullptr) {
-    return make_ids_only_tokenizer(n_vocab, fmt::format("{} has no tokenizer", model.path));
-  }
+std::unique_ptr<Tokenizer> make_tokenizer_or_ids(const Model& model,
+                                                 std::vector<std::string>* notes) {
+  std::string reason;
   try {
-    return make_tokenizer(model.tensors);
+    if (model.tensors.find_string("tokenizer.ggml.model") != nullptr)
+      return make_tokenizer(model.tensors);
+    reason = model.path + " has no tokenizer";
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kUnsupported) throw;
-    return make_ids_only_tokenizer(n_vocab, error.what());
+    reason = error.what();
   }
+  notes->push_back("no text comes out, only token ids (--json): " + reason);
+  const auto eos_id =
+      model.tensors.find_int("tokenizer.ggml.eos_token_id", 0, model.spec.n_vocab - 1);
+  return make_ids_only_tokenizer(
+      static_cast<std::int32_t>(model.spec.n_vocab),
+      eos_id ? std::optional(static_cast<std::int32_t>(*eos_id)) : std::nullopt, reason);
 }
 
-std::string read_prompt_text(const Invocation& invocation) {
+TextLimit memory_text_limit(std::optional<std::int64_t> ram_bytes) {
+  const std::int64_t ram = ram_bytes ? *ram_bytes : auto_ram_bytes();
+  return {std::max(ram / 16, kLeastTextBytes),
+          fmt::format("the most that --ram {} has room for", format_size(ram))};
+}
+
+TextLimit prompt_text_limit(const Options& options, const Model& model,
+                            const Tokenizer& tokenizer) {
+  const std::int64_t tokens = context_tokens(options, model);
+  std::size_t longest_token = 0;
+  for (std::int32_t id = 0; id < tokenizer.n_vocab(); ++id)
+    longest_token = std::max(longest_token, tokenizer.token_bytes(id, true).size());
+  const std::int64_t bytes = tokens * static_cast<std::int64_t>(longest_token);
+  const TextLimit memory = memory_text_limit(ram_bytes(options));
+  if (memory.bytes <= bytes) return memory;
+  return {std::max(bytes, kLeastTextBytes),
+          fmt::format("the most that a context of {} tokens can hold", tokens)};
+}
+
+std::string read_prompt_text(const Invocation& invocation, const TextLimit& limit) {
   const Options& options = invocation.options;
   if (!invocation.given("file")) return options.prompt;
-  std::string text = read_text_file(options.file);
+  std::string text = read_text_file(options.file, limit);
   if (text.ends_with('\n')) text.pop_back();  // editors add one
   return text;
 }
 
-std::vector<std::int32_t> read_prompt_ids(const Invocation& invocation, const Tokenizer& tokenizer,
-                                          std::int64_t n_vocab) {
+std::vector<std::int32_t> read_prompt_ids(const Invocation& invocation, const Model& model,
+                                          const Tokenizer& tokenizer) {
   const Options& options = invocation.options;
   const int sources =
       invocation.given("prompt") + invocation.given("file") + invocation.given("ids");
@@ -77,25 +133,18 @@ std::vector<std::int32_t> read_prompt_ids(const Invocation& invocation, const To
     fail(ErrorCode::kUsage, "{}: use one of -p TEXT, -f FILE, --ids FILE",
          sources == 0 ? "no prompt given" : "more than one prompt given");
   }
-  if (!invocation.given("ids")) {
-    std::vector<std::int32_t> ids = tokenizer.encode(
-        read_prompt_text(invocation),
-        {.parse_special = !options.no_parse_special, .add_special = options.add_special});
-    if (ids.empty()) fail(ErrorCode::kUsage, "the prompt is empty: give at least one token");
-    return ids;
-  }
-  if (options.add_special || options.no_parse_special) {
-    fail(ErrorCode::kUsage, "--add-special and --no-parse-special cannot act on --ids");
-  }
-  std::vector<std::int32_t> ids = read_ids_file(options.ids);
-  if (ids.empty()) fail(ErrorCode::kUsage, "{} holds no token: give at least one", options.ids);
-  const auto bad =
-      std::find_if(ids.begin(), ids.end(), [&](std::int32_t id) { return id >= n_vocab; });
-  if (bad != ids.end()) {
-    fail(ErrorCode::kUsage, "{}: entry {} is {}, but the vocabulary has {} tokens", options.ids,
-         bad - ids.begin(), *bad, n_vocab);
-  }
+  if (invocation.given("ids")) return read_given_ids(options, model);
+  const std::string text =
+      read_prompt_text(invocation, prompt_text_limit(options, model, tokenizer));
+  std::vector<std::int32_t> ids = tokenizer.encode(
+      text, {.parse_special = !options.no_parse_special, .add_special = options.add_special});
+  if (ids.empty()) fail(ErrorCode::kUsage, "the prompt is empty: give at least one token");
   return ids;
+}
+
+std::int64_t id_list_bytes(const Options& options, std::int64_t n_tokens) {
+  // 4 B an id; 16 B a JSON number; 6 characters and a comma, in a text that doubles as it grows.
+  return n_tokens * (options.json ? 4 + 16 + 14 : 4);
 }
 
 EngineOptions make_engine_options(const Options& options) {
@@ -106,9 +155,8 @@ EngineOptions make_engine_options(const Options& options) {
     fail(ErrorCode::kUsage, "-t {}: at most {}", options.threads, kMostThreads);
   }
   check_vram(options.vram);
-  if (!options.stats.empty()) check_output_target(options.stats, options.model);
   EngineOptions engine;
-  if (options.ram != "auto") engine.ram_bytes = parse_size(options.ram, "--ram");
+  engine.ram_bytes = ram_bytes(options);
   engine.micro_batch_tokens = options.micro_batch_tokens;
   engine.kv_type = kv_type(options);
   engine.activations = options.exact ? Activations::kExact : Activations::kInt8;
@@ -144,27 +192,38 @@ Profile obtain_profile(const Options& options, const EngineOptions& engine_optio
                        const std::string& model_path, ProgressDisplay& display) {
   if (!options.profile.empty()) return read_profile(options.profile);
   const ProfileOptions profile_options = make_profile_options(options, engine_options, model_path);
-  bool measured = false;
-  Profile profile = load_or_measure_profile(
-      profile_options,
-      [&](double part, const char* what) {
+  const CachedProfile cached =
+      load_or_measure_profile(profile_options, [&](double part, const char* what) {
         throw_if_interrupted();
         display.update(static_cast<std::int64_t>(part * 1000), 1000, what);
-      },
-      &measured);
+      });
   display.clear();
-  if (measured) {
-    fmt::print(stderr, "windlass: measured this machine: disk {}, memory {}; cached in {}\n",
-               format_rate(profile.disk_bytes_per_s), format_rate(profile.dram_bytes_per_s),
-               profile_cache_path(profile_options));
+  if (cached.measured) {
+    fmt::print(stderr, "windlass: measured this machine: disk {}, memory {}; {}\n",
+               format_rate(cached.profile.disk_bytes_per_s),
+               format_rate(cached.profile.dram_bytes_per_s),
+               cached.not_cached.empty() ? "cached in " + profile_cache_path(profile_options)
+                                         : "not kept for the next time: " + cached.not_cached);
   }
-  return profile;
+  return cached.profile;
+}
+
+void check_memory(const Engine& engine) {
+  std::int64_t reserved_bytes = 0;
+  for (const TierReceipt& tier : engine.receipt().tiers)
+    if (tier.tier == Tier::kHost) reserved_bytes = tier.peak_bytes;
+  const MemoryVerdict verdict = judge_memory(reserved_bytes, read_memory_limits());
+  if (verdict.kind == MemoryVerdict::Kind::kImpossible) {
+    throw Error(ErrorCode::kNoSpace, verdict.reason);
+  }
+  if (verdict.kind == MemoryVerdict::Kind::kTight) {
+    fmt::print(stderr, "windlass: warning: {}\n", verdict.reason);
+  }
 }
 
 void finish_run(const Options& options, const Engine& engine, const Receipt& receipt) {
   if (!options.trace.empty()) engine.write_trace();
-  if (!options.stats.empty())
-    write_file_atomically(options.stats, json_text(to_json(receipt)) + "\n");
+  if (!options.stats.empty()) write_whole_file(options.stats, json_text(to_json(receipt)) + "\n");
 }
 
 }  // namespace windlass

@@ -9,6 +9,7 @@
 #include "src/format/gguf.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
+#include "tools/outputs.h"
 #include "tools/progress.h"
 #include "tools/random_weights.h"
 #include "tools/session.h"
@@ -117,6 +118,7 @@ int synth_command(const Invocation& invocation) {
   const SynthModel model = resolve_synth_model(
       options, tokenizer ? tokenizer->arrays.at("tokenizer.ggml.tokens").n_elements : 0);
   const std::vector<SynthTensor> tensors = synth_tensors(model);
+  check_outputs(options, tokenizer ? tokenizer->files : std::vector<ModelFile>{});
 
   ProgressDisplay display(options.progress);
   GgufWriter writer(options.output);

@@ -14,9 +14,10 @@ void answer(const std::vector<std::int32_t>& ids, bool json) {
   print_json(json ? nlohmann::json{{"ids", ids}} : nlohmann::json(ids));
 }
 
-void answer_lines(const Tokenizer& tokenizer, const TokenizeOptions& tokenize_options, bool json) {
+void answer_lines(const Tokenizer& tokenizer, const TokenizeOptions& tokenize_options, bool json,
+                  const TextLimit& limit) {
   std::string line;
-  for (std::int64_t number = 1; read_line(line); ++number) {
+  for (std::int64_t number = 1; read_line(line, limit); ++number) {
     const nlohmann::json text = nlohmann::json::parse(line, nullptr, false);
     if (!text.is_string())
       fail(ErrorCode::kUsage, "standard input: line {} is not a JSON string", number);
@@ -35,12 +36,13 @@ int tokenize_command(const Invocation& invocation) {
   const auto tokenizer = make_tokenizer(read_gguf(require_model(options)));
   const TokenizeOptions tokenize_options{.parse_special = !options.no_parse_special,
                                          .add_special = options.add_special};
+  const TextLimit limit = memory_text_limit(std::nullopt);
   if (options.from_stdin) {
-    answer_lines(*tokenizer, tokenize_options, options.json);
+    answer_lines(*tokenizer, tokenize_options, options.json, limit);
   } else {
     // The file as it is, its last newline too: ids stand for every byte.
     const std::string text =
-        invocation.given("file") ? read_text_file(options.file) : options.prompt;
+        invocation.given("file") ? read_text_file(options.file, limit) : options.prompt;
     answer(tokenizer->encode(text, tokenize_options), options.json);
   }
   return 0;

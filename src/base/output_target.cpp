@@ -1,23 +1,87 @@
 #include "src/base/output_target.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
 
 #include "src/base/error.h"
 
 namespace windlass {
+namespace {
 
-void check_output_target(const std::string& path, const std::string& input) {
-  struct stat target {};
-  if (::stat(path.c_str(), &target) != 0) return;  // not there yet
-  if (!S_ISREG(target.st_mode)) {
-    fail(ErrorCode::kUsage, "{}: is a {}, not a file that can be replaced; name a new file", path,
-         S_ISDIR(target.st_mode) ? "folder" : "device or pipe");
+namespace fs = std::filesystem;
+
+constexpr int kMostLinks = 40;  // as the kernel follows
+
+// The name at the end of a chain of symbolic links, whether or not a file is there.
+fs::path follow_links(fs::path path) {
+  for (int i = 0; i < kMostLinks; ++i) {
+    std::error_code error;
+    const fs::path target = fs::read_symlink(path, error);
+    if (error) return path;              // no link
+    path = path.parent_path() / target;  // an absolute target replaces the folder
   }
-  struct stat source {};
-  if (input.empty() || ::stat(input.c_str(), &source) != 0) return;
-  if (source.st_dev == target.st_dev && source.st_ino == target.st_ino) {
-    fail(ErrorCode::kUsage, "{}: is the model itself; name another file for the output", path);
+  return path;
+}
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+// A file by its inode; one that is not there yet by its folder's inode and its name.
+struct Identity {
+  dev_t device = 0;
+  ino_t inode = 0;
+  std::string name;
+  bool operator==(const Identity&) const = default;
+};
+
+std::optional<Identity> identity_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) return Identity{status.st_dev, status.st_ino, ""};
+  const fs::path end = follow_links(path);
+  if (::stat(folder_of(end).c_str(), &status) != 0) return std::nullopt;
+  return Identity{status.st_dev, status.st_ino, end.filename().string()};
+}
+
+}  // namespace
+
+OutputTarget resolve_output(const std::string& path) {
+  OutputTarget target;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (!S_ISREG(status.st_mode)) {
+      fail(ErrorCode::kUsage, "{}: is a {}, not a file that can be replaced; name a new file", path,
+           S_ISDIR(status.st_mode) ? "folder" : "device or pipe");
+    }
+    // Renaming needs no right to write to what is replaced; whoever took that right away meant it.
+    if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) {
+      fail(ErrorCode::kIo, "{}: cannot be written: {}; name another file", path,
+           std::strerror(errno));
+    }
+    target.exists = true;
+    target.mode = status.st_mode & 07777;
+    target.owner = status.st_uid;
+    target.group = status.st_gid;
+  } else if (errno != ENOENT) {
+    fail(ErrorCode::kIo, "{}: cannot be written: {}; name another file", path,
+         std::strerror(errno));
   }
+  const fs::path end = follow_links(path);
+  if (!end.has_filename())
+    fail(ErrorCode::kUsage, "{}: is the name of a folder; name a file", path);
+  target.path = end.string();
+  return target;
+}
+
+bool is_same_file(const std::string& a, const std::string& b) {
+  const auto identity = identity_of(a);
+  return identity && identity == identity_of(b);
 }
 
 }  // namespace windlass

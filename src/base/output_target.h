@@ -1,13 +1,27 @@
 // Where a result may be written: results appear by renaming a finished file over their name, and
-// that must never hit a device, a pipe or a folder, nor the model that is being read.
+// that must never hit a device, a pipe or a folder, nor break a symbolic link.
 #pragma once
+
+#include <sys/types.h>
 
 #include <string>
 
 namespace windlass {
 
-// Error(kUsage) when `path` exists and is no regular file, or is the same file as `input` (empty:
-// none). Call before any work.
-void check_output_target(const std::string& path, const std::string& input = "");
+struct OutputTarget {
+  std::string path;     // what to rename onto: symbolic links are followed, also dangling ones
+  bool exists = false;  // then its owner and permissions are to be kept:
+  mode_t mode = 0;
+  uid_t owner = 0;
+  gid_t group = 0;
+};
+
+// Error(kUsage) when `path` exists and is no regular file; Error(kIo) when it must not be written
+// to or its links lead nowhere.
+OutputTarget resolve_output(const std::string& path);
+
+// True when both names mean one file, also one that is not there yet. A name that leads nowhere is
+// no file. "-" is not special.
+bool is_same_file(const std::string& a, const std::string& b);
 
 }  // namespace windlass

@@ -35,10 +35,10 @@ void for_each_string(const TensorTable& table, const std::string& key,
                      const std::function<void(std::string_view)>& visit);
 
 // Writes a GGUF v3 file: all metadata and tensor infos first, then tensor data in declaration order, streamed.
-// The file appears under its name only when finish() succeeded (written beside as .partial, then renamed).
+// The file appears under its name only when finish() succeeded (see OutputFile).
 class GgufWriter {
  public:
-  explicit GgufWriter(std::string path, std::int64_t alignment_bytes = 32);
+  explicit GgufWriter(const std::string& path, std::int64_t alignment_bytes = 32);
   ~GgufWriter();  // removes the partial file unless finish() succeeded
   GgufWriter(const GgufWriter&) = delete;
   GgufWriter& operator=(const GgufWriter&) = delete;

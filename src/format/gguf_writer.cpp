@@ -5,11 +5,11 @@
 
 #include "src/base/check.h"
 #include "src/base/error.h"
+#include "src/base/output_file.h"
 #include "src/base/units.h"
 #include "src/format/gguf.h"
 #include "src/format/gguf_header.h"
 #include "src/format/gguf_value.h"
-#include "src/format/output_file.h"
 #include "src/format/posix_file.h"
 #include "src/format/printable.h"
 
@@ -41,8 +41,8 @@ struct DeclaredTensor {
 }  // namespace
 
 struct GgufWriter::State {
-  State(std::string path, std::int64_t alignment_bytes)
-      : out(std::move(path)), alignment(alignment_bytes) {}
+  State(const std::string& path, std::int64_t alignment_bytes)
+      : out(path), alignment(alignment_bytes) {}
 
   void begin_value(const std::string& key, ValueType type);
   void begin_array(const std::string& key, ValueType type, std::size_t n_elements);
@@ -105,10 +105,10 @@ void GgufWriter::State::finish_tensor() {
   }
 }
 
-GgufWriter::GgufWriter(std::string path, std::int64_t alignment_bytes) {
+GgufWriter::GgufWriter(const std::string& path, std::int64_t alignment_bytes) {
   WINDLASS_CHECK(alignment_bytes > 0 && (alignment_bytes & (alignment_bytes - 1)) == 0,
                  alignment_bytes);
-  state_ = std::make_unique<State>(std::move(path), alignment_bytes);
+  state_ = std::make_unique<State>(path, alignment_bytes);
   if (alignment_bytes != 32) {
     add_metadata_u32("general.alignment", static_cast<std::uint32_t>(alignment_bytes));
   }

@@ -127,6 +127,63 @@ TEST_CASE("a prompt of exactly the context gives one token") {
   CHECK(json["finish_reason"] == "length");
 }
 
+TEST_CASE("a context is exactly what -c says, and the receipt says when it ended the text") {
+  const Folder folder;
+  write_ids(folder / "ids.json", {1, 2, 3, 4, 5});
+  const auto run = [&](const char* context) {
+    return windlass({"run", "-m", golden_model("llama"), "--raw", "--ids", folder / "ids.json",
+                     "-c", context, "-n", "3", "--temp", "0", "--json"});
+  };
+  const auto ids = [&](const char* context) {
+    return nlohmann::json::parse(run(context).out)["ids"].size();
+  };
+  CHECK(run("4").exit_status == 1);
+  CHECK_THAT(run("4").err, Contains("5 tokens and the context 4") && Contains("-c 7 (5 for one"));
+  CHECK(ids("5") == 1);
+  CHECK(ids("6") == 2);
+  CHECK(ids("7") == 3);
+  CHECK_THAT(run("6").out, Contains("the context of 6 tokens (-c) was full after 2 of 3 (-n)"));
+  CHECK_THAT(run("7").out, !Contains("was full"));
+  CHECK(windlass_json({"plan", "-m", golden_model("llama"), "-c", "65"})["context_tokens"] == 65);
+}
+
+TEST_CASE("a model without a tokenizer that is known runs on ids, and the receipt says so") {
+  const Folder folder;
+  write_ids(folder / "ids.json", {1, 2, 3});
+  const std::string note = "no text comes out, only token ids";
+  const ProcessResult run = windlass(
+      {"run", "-m", golden_model("llama"), "--raw", "--ids", folder / "ids.json", "-n", "2"});
+  CHECK(run.exit_status == 0);
+  CHECK_THAT(run.err, Contains("note: " + note) && Contains("gpt-2"));
+  const auto logits = windlass_json({"logits", "-m", golden_model("llama"), "--ids",
+                                     folder / "ids.json", "-o", folder / "out.npy"});
+  CHECK_THAT(logits["receipt"]["notes"].dump(), Contains(note));
+}
+
+TEST_CASE("heads of odd sizes run, and no budget changes what they say") {
+  const Folder folder;
+  write_ids(folder / "ids.json", {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  const std::vector<Arguments> shapes = {
+      {"--embd", "160", "--heads", "4", "--kv-heads", "2", "--head-dim", "80", "--ffn", "224"},
+      {"--embd", "96", "--heads", "3", "--kv-heads", "1", "--head-dim", "96", "--ffn", "32"},
+      {"--embd", "64", "--heads", "16", "--kv-heads", "1", "--head-dim", "2", "--ffn", "96"},
+      {"--embd", "32", "--heads", "1", "--head-dim", "256", "--ffn", "64"},
+  };
+  for (const Arguments& shape : shapes) {
+    Arguments synth = {"synth", folder / "model.gguf", "--layers", "2", "--vocab", "301"};
+    synth.insert(synth.end(), shape.begin(), shape.end());
+    INFO(nlohmann::json(synth).dump());
+    windlass_json(synth);
+    const std::string whole = logits_bytes(folder / "model.gguf", folder / "ids.json", {});
+    CHECK(logits_bytes(folder / "model.gguf", folder / "ids.json", {"-ub", "4", "-t", "1"}) ==
+          whole);
+    CHECK(logits_bytes(folder / "model.gguf", folder / "ids.json", {"--no-overlap"}) == whole);
+    const auto scalar =
+        as_floats(logits_bytes(folder / "model.gguf", folder / "ids.json", {"--isa", "scalar"}));
+    CHECK(difference(as_floats(whole), scalar).max < 0.5);
+  }
+}
+
 TEST_CASE("Ctrl-C ends a run with a receipt and 130, and leaves no half output of logits") {
   const Folder folder;
   const std::string model = folder / "model.gguf", out = folder / "out.npy";
@@ -153,8 +210,7 @@ TEST_CASE("Ctrl-C ends a run with a receipt and 130, and leaves no half output o
   INFO(logits.err);
   CHECK(logits.exit_status == 130);
   CHECK_THAT(logits.err, Contains("interrupted"));
-  CHECK_FALSE(std::filesystem::exists(out));
-  CHECK_FALSE(std::filesystem::exists(out + ".partial"));
+  CHECK(folder.n_files() == 3);  // the inputs
 }
 
 TEST_CASE("tokenize needs a vocabulary only, and answers each line of --stdin") {

@@ -31,6 +31,11 @@ Folder::~Folder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+std::int64_t Folder::n_files() const {
+  return std::distance(std::filesystem::directory_iterator(path_),
+                       std::filesystem::directory_iterator());
+}
+
 std::string read_bytes(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};

@@ -28,6 +28,7 @@ class Folder {
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
   const std::filesystem::path& path() const { return path_; }
   bool empty() const { return std::filesystem::is_empty(path_); }
+  std::int64_t n_files() const;
 
  private:
   std::filesystem::path path_;

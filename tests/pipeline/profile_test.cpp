@@ -41,18 +41,19 @@ TEST_CASE("a profile comes back from its file unchanged") {
 TEST_CASE("what is measured is plausible, cached, and read from there the next time") {
   const TempDir folder;
   const ProfileOptions options = options_in(folder);
-  bool fresh = false;
-  const Profile profile = load_or_measure_profile(options, {}, &fresh);
-  CHECK(fresh);
+  const CachedProfile first = load_or_measure_profile(options, {});
+  const Profile& profile = first.profile;
+  CHECK(first.measured);
+  CHECK(first.not_cached.empty());
   CHECK(profile.threads == 1);
   CHECK(profile.isa == "scalar");
   CHECK(profile.disk_bytes_per_s > 1e6);
   CHECK(profile.dram_bytes_per_s > 1e8);
   CHECK(profile.op_overhead_s < 1e-3);
   CHECK(profile.exact[static_cast<std::size_t>(DType::kF32)].gemv_bytes_per_s > 1e7);
-  const Profile cached = load_or_measure_profile(options, {}, &fresh);
-  CHECK_FALSE(fresh);
-  CHECK(to_json(cached) == to_json(profile));
+  const CachedProfile second = load_or_measure_profile(options, {});
+  CHECK_FALSE(second.measured);
+  CHECK(to_json(second.profile) == to_json(profile));
 }
 
 TEST_CASE("a damaged cache entry is measured again") {
@@ -61,12 +62,10 @@ TEST_CASE("a damaged cache entry is measured again") {
   const std::string good = read_file(golden_path());
   struct Measuring {};
   const auto stop = [](double, const char*) { throw Measuring{}; };
-  bool fresh = true;
   write_file(profile_cache_path(options), good);
-  CHECK_NOTHROW(load_or_measure_profile(options, stop, &fresh));
-  CHECK_FALSE(fresh);
+  CHECK_FALSE(load_or_measure_profile(options, stop).measured);
   write_file(profile_cache_path(options), good.substr(0, good.size() / 2));
-  CHECK_THROWS_AS(load_or_measure_profile(options, stop, &fresh), Measuring);
+  CHECK_THROWS_AS(load_or_measure_profile(options, stop), Measuring);
 }
 
 TEST_CASE("a missing or impossible value is named with its file") {

@@ -94,7 +94,12 @@ void converse(pid_t child, Pipe& input, Pipe& out, Pipe& err, const ProcessOptio
 void interrupt_process(int pid) { ::kill(pid, SIGINT); }
 
 ProcessResult run_process(const std::vector<std::string>& argv, const ProcessOptions& options) {
-  std::vector<std::string> arguments = argv, environment = child_environment(options.environment);
+  std::vector<std::string> arguments = argv;
+  if (!options.shell.empty()) {
+    const std::vector<std::string> shell = {"/bin/sh", "-c", options.shell, "sh"};
+    arguments.insert(arguments.begin(), shell.begin(), shell.end());
+  }
+  std::vector<std::string> environment = child_environment(options.environment);
   const std::vector<char*> argument_pointers = pointers(arguments),
                            environment_pointers = pointers(environment);
   Pipe input, out, err;

@@ -19,6 +19,7 @@ struct ProcessOptions {
   std::string watch_for =
       {};  // once standard error holds this text, on_seen is called; empty: never
   std::function<void(int pid)> on_seen = interrupt_process;
+  std::string shell = {};     // a line for sh that runs "$@", such as one that redirects
   bool close_output = false;  // its standard output is a pipe that nobody reads
 };
 
