@@ -48,6 +48,16 @@ std::string explain(const PlanReport& report) {
       100 * std::min(1.0, disk_share), format_size(report.all_in_ram_bytes - report.ram_bytes));
 }
 
+// A run sizes activations and staging by its prompt where that is shorter than a micro-batch, and
+// pins weights where they would have been: 1 to 2 % of a step where little streams.
+std::string assumptions(const PlanReport& report) {
+  return fmt::format(
+      "a prompt of {} tokens or more (for a shorter one plan with -ub and its number of tokens), "
+      "the run's -c, and for decode {} tokens in the KV cache (-d; a receipt predicts at the mean "
+      "of its steps); greedy runs hold no table for sampling and may pin a little more",
+      report.micro_batch_tokens, report.depth_tokens);
+}
+
 void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& model) {
   const Placement& placement = session.placement();
   report.context_tokens = session.context_tokens;
@@ -97,6 +107,7 @@ PlanReport make_plan_report(const Model& model, const EngineOptions& options,
   report.prefill =
       make_step(forecast(session, model, profile, {rows, 1, 0}, options.overlap), rows);
   report.why = explain(report);
+  report.assumes = assumptions(report);
   return report;
 }
 
@@ -108,6 +119,7 @@ nlohmann::json PlanReport::json() const {
       {"all_in_ram_bytes", all_in_ram_bytes},
       {"context_tokens", context_tokens},
       {"depth_tokens", depth_tokens},
+      {"micro_batch_tokens", micro_batch_tokens},
       {"weight_bytes", weight_bytes},
       {"touched_bytes", touched_bytes},
       {"placement",
@@ -127,7 +139,8 @@ nlohmann::json PlanReport::json() const {
       {"bottleneck", decode.bottleneck},
       {"steps", {{"prefill", step_json(prefill)}, {"decode", step_json(decode)}}},
       {"next_best", {{"name", next_best}, {"predicted_s_per_step", next_best_s}}},
-      {"why", why}};
+      {"why", why},
+      {"assumes", assumes}};
 }
 
 std::string PlanReport::text() const {
@@ -151,7 +164,7 @@ std::string PlanReport::text() const {
                        static_cast<double>(step->rows) / step->predicted_s,
                        format_seconds(step->bound_s), step->bottleneck);
   }
-  out += fmt::format("why: {}\n", why);
+  out += fmt::format("why: {}\nassumes: {}\n", why, assumes);
   if (!next_best.empty()) {
     out += fmt::format("next best: {}, {} a decode step\n", next_best, format_seconds(next_best_s));
   }

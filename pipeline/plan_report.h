@@ -32,6 +32,7 @@ struct PlanReport {
   double next_best_s = 0;             // decode step of the runner-up
   std::string next_best;              // what it is
   std::string why;
+  std::string assumes;  // what of a run decides whether its receipt predicts the same
 };
 
 // Error(kNoSpace) as Engine's constructor.

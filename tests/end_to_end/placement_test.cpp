@@ -48,6 +48,33 @@ TEST_CASE("logits are bit-identical for every budget, thread count and schedule"
   }
 }
 
+TEST_CASE("plan predicts what the receipt of the same run predicts") {
+  const Folder folder;
+  const std::string model = folder / "model.gguf";
+  write_synthetic(model, "q4_0");
+  write_ids(folder / "ids.json", some_ids(20));
+  const std::int64_t least = least_ram(model, "64");
+  for (const std::int64_t more : {1, 2, 3, 4}) {
+    const std::string ram = std::to_string(least + more * 700000) + "B";
+    INFO("--ram " << ram);
+    // Nine steps after the prompt, at depths 20 to 28.
+    const auto run = windlass_json({"run", "-m", model, "--raw", "--ids", folder / "ids.json", "-n",
+                                    "10", "-c", "64", "--ram", ram, "--ignore-eos"});
+    const auto& decode = run["receipt"]["decode"];
+    REQUIRE(decode["steps"] == 9);
+    const auto plan =
+        windlass_json({"plan", "-m", model, "-c", "64", "--ram", ram, "-ub", "20", "-d", "24"});
+    CHECK(plan["micro_batch_tokens"] == 20);
+    CHECK(plan["predicted_s_per_step"].get<double>() ==
+          Approx(decode["predicted_s_per_step"].get<double>()).epsilon(1e-9));
+    CHECK(plan["bound_s_per_step"].get<double>() ==
+          Approx(decode["bound_s_per_step"].get<double>()).epsilon(1e-9));
+  }
+  const auto longer = windlass_json({"plan", "-m", model, "-c", "64", "--ram", "64MiB"});
+  CHECK(longer["micro_batch_tokens"] == 64);
+  CHECK_THAT(longer["assumes"].get<std::string>(), Contains("prompt of 64 tokens or more"));
+}
+
 TEST_CASE("the least budget that plan names works, and less is refused with that number") {
   const Folder folder;
   const std::string model = folder / "model.gguf";
