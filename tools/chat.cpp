@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "src/base/error.h"
 #include "src/text/chat_template.h"
@@ -136,9 +137,7 @@ int chat(Generation& generation, const Invocation& invocation, ProgressDisplay& 
     status = error_exit_code(error.code());
   }
   display.clear();
-  const Receipt receipt = conversation.receipt();
-  std::fputs(format_receipt(receipt).c_str(), stderr);
-  finish_run(options, *generation.engine, receipt);
+  finish_run(options, *generation.engine, conversation.receipt(), {}, "");
   return status;
 }
 

@@ -1,10 +1,8 @@
 // windlass logits: the logits of every token of a text, streamed to a NumPy file as they are
 // computed.
-#include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "src/base/error.h"
-#include "tools/files.h"
-#include "tools/json_output.h"
 #include "tools/npy_writer.h"
 #include "tools/outputs.h"
 #include "tools/session.h"
@@ -63,14 +61,9 @@ int logits_command(const Invocation& invocation) {
   check_memory(engine);
   Receipt receipt = write_logits(engine, ids, model.spec.n_vocab, options, display);
   receipt.notes.insert(receipt.notes.end(), notes.begin(), notes.end());
-  finish_run(options, engine, receipt);
-  if (options.json) {
-    print_json(
-        {{"n_tokens", n_tokens}, {"n_vocab", model.spec.n_vocab}, {"receipt", to_json(receipt)}});
-  } else {
-    print(fmt::format("{}: {} tokens x {} logits\n", options.output, n_tokens, model.spec.n_vocab));
-    std::fputs(format_receipt(receipt).c_str(), stderr);
-  }
+  finish_run(
+      options, engine, receipt, {{"n_tokens", n_tokens}, {"n_vocab", model.spec.n_vocab}},
+      fmt::format("{}: {} tokens x {} logits\n", options.output, n_tokens, model.spec.n_vocab));
   return 0;
 }
 

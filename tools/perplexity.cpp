@@ -3,10 +3,9 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "src/base/error.h"
-#include "tools/files.h"
-#include "tools/json_output.h"
 #include "tools/outputs.h"
 #include "tools/session.h"
 
@@ -148,15 +147,9 @@ int perplexity_command(const Invocation& invocation) {
   const Score score = score_text(engine, tokens, *tokenizer, window, display);
   Receipt receipt = engine.receipt();
   receipt.prompt_tokens = static_cast<std::int64_t>(tokens.size()) / window * window;
-  finish_run(options, engine, receipt);
-  if (options.json) {
-    print_json({{"perplexity", score.perplexity()},
-                {"n_scored", score.n_scored},
-                {"receipt", to_json(receipt)}});
-  } else {
-    print(fmt::format("perplexity {:.4f} over {} tokens\n", score.perplexity(), score.n_scored));
-    std::fputs(format_receipt(receipt).c_str(), stderr);
-  }
+  finish_run(options, engine, receipt,
+             {{"perplexity", score.perplexity()}, {"n_scored", score.n_scored}},
+             fmt::format("perplexity {:.4f} over {} tokens\n", score.perplexity(), score.n_scored));
   return 0;
 }
 

@@ -1,7 +1,9 @@
 // windlass plan: what will be where, how fast, why, and the next best plan; and which settings that
 // follows from.
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "pipeline/memory_limits.h"
 #include "pipeline/plan_report.h"
 #include "src/base/error.h"
 #include "src/base/units.h"
@@ -32,6 +34,16 @@ void apply_ram(const WhatIf& what_if, EngineOptions& engine_options) {
          "code and libraries; name a larger one",
          format_size(*what_if.ram_bytes));
   }
+}
+
+// `run` would refuse or warn alike; a plan is only a plan.
+void warn_of_memory(const PlanReport& report) {
+  const std::int64_t reserved_bytes = report.pinned_bytes + report.ring_bytes + report.kv_bytes +
+                                      report.activation_bytes + report.staging_bytes +
+                                      report.table_bytes;
+  const MemoryVerdict verdict = judge_memory(reserved_bytes, read_memory_limits());
+  if (verdict.kind == MemoryVerdict::Kind::kFits) return;
+  fmt::print(stderr, "windlass: warning: {}\n", verdict.reason);
 }
 
 nlohmann::json settings_json(const std::vector<Setting>& settings) {
@@ -79,6 +91,7 @@ int plan_command(const Invocation& invocation) {
   Profile profile = obtain_profile(options, engine_options, model.path, display);
   apply_what_if(what_if, profile);
   const PlanReport report = make_plan_report(model, engine_options, profile, options.depth_tokens);
+  if (!what_if.ram_bytes) warn_of_memory(report);
   if (options.json) {
     nlohmann::json json = report.json();
     json["configuration"] = settings_json(invocation.settings);

@@ -1,13 +1,12 @@
 // windlass run: one prompt to text, streamed as it comes; or a chat (chat.cpp).
 #include <algorithm>
-#include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "src/base/error.h"
 #include "src/text/chat_template.h"
 #include "tools/files.h"
 #include "tools/generation.h"
 #include "tools/interrupt.h"
-#include "tools/json_output.h"
 #include "tools/outputs.h"
 
 namespace windlass {
@@ -104,17 +103,12 @@ int run_once(Generation& generation, const Invocation& invocation, ProgressDispl
         fmt::format("the context of {} tokens (-c) was full after {} of {} (-n)",
                     generation.engine->context_tokens(), generated_tokens, options.predict));
   }
-  finish_run(options, *generation.engine, receipt);
-  if (options.json) {
-    print_json({{"prompt_ids", prompt},
-                {"ids", result.ids},
-                {"text", result.text},
-                {"finish_reason", finish_reason_name(result.reason)},
-                {"receipt", to_json(receipt)}});
-  } else {
-    if (!result.text.ends_with('\n')) print("\n");
-    std::fputs(format_receipt(receipt).c_str(), stderr);
-  }
+  finish_run(options, *generation.engine, receipt,
+             {{"prompt_ids", prompt},
+              {"ids", result.ids},
+              {"text", result.text},
+              {"finish_reason", finish_reason_name(result.reason)}},
+             result.text.ends_with('\n') ? "" : "\n");
   return result.reason == FinishReason::kInterrupted ? error_exit_code(ErrorCode::kInterrupted) : 0;
 }
 

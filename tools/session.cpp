@@ -221,9 +221,28 @@ void check_memory(const Engine& engine) {
   }
 }
 
-void finish_run(const Options& options, const Engine& engine, const Receipt& receipt) {
-  if (!options.trace.empty()) engine.write_trace();
-  if (!options.stats.empty()) write_whole_file(options.stats, json_text(to_json(receipt)) + "\n");
+void finish_run(const Options& options, const Engine& engine, const Receipt& receipt,
+                nlohmann::json json, const std::string& text) {
+  std::optional<Error> first_error;
+  const auto attempt = [&](const auto& step) {
+    try {
+      step();
+    } catch (const Error& error) {
+      if (!first_error) first_error = error;
+    }
+  };
+  attempt([&] {
+    if (options.json) json["receipt"] = to_json(receipt);
+    print(options.json ? json_text(json) + "\n" : text);
+  });
+  if (!options.json) std::fputs(format_receipt(receipt).c_str(), stderr);
+  attempt([&] {
+    if (!options.stats.empty()) write_whole_file(options.stats, json_text(to_json(receipt)) + "\n");
+  });
+  attempt([&] {
+    if (!options.trace.empty()) engine.write_trace();
+  });
+  if (first_error) throw Error(*first_error);
 }
 
 }  // namespace windlass

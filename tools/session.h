@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,7 +63,10 @@ std::string cache_dir(const Options& options);
 // leaves less than the 48 MiB that code and libraries take. Call before anything is loaded.
 void check_memory(const Engine& engine);
 
-// How a command ends: --trace and --stats are written.
-void finish_run(const Options& options, const Engine& engine, const Receipt& receipt);
+// How a command ends: its result is printed, `json` with the receipt added under --json and else
+// `text` with the receipt on standard error; --stats and --trace are written. What fails is thrown
+// when all of them had their turn: none takes another's result away.
+void finish_run(const Options& options, const Engine& engine, const Receipt& receipt,
+                nlohmann::json json, const std::string& text);
 
 }  // namespace windlass

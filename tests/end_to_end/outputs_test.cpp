@@ -119,6 +119,21 @@ TEST_CASE("a full disk behind standard output is an error, and the other results
   CHECK(nlohmann::json::parse(read_bytes(stats)).contains("decode"));
 }
 
+TEST_CASE("a result that cannot be written takes no other result away") {
+  const Inputs in;
+  const std::string trace = in.folder / "trace.json", stats = in.folder / "stats.json";
+  // No file of more than 512 B: the receipt has more, and the probe at the start has none.
+  const ProcessResult run = windlass({"run", "-m", in.model, "--raw", "-n", "3", "-p", "x",
+                                      "--ignore-eos", "--json", "--stats", stats, "--trace", trace},
+                                     {.shell = "ulimit -f 1; exec \"$@\""});
+  CHECK(run.signal == 0);
+  CHECK(run.exit_status == 1);
+  CHECK_THAT(run.err, Contains("stats.json: writing after"));
+  const std::string first_line = run.out.substr(0, run.out.find('\n'));
+  CHECK(nlohmann::json::parse(first_line)["ids"].size() == 3);
+  CHECK(in.folder.n_files() == 3);
+}
+
 TEST_CASE("standard streams that are closed are errors, and no file takes their place") {
   const Inputs in;
   const std::string out = in.folder / "out.npy";
