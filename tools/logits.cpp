@@ -10,17 +10,6 @@
 namespace windlass {
 namespace {
 
-// The context is the text's length unless -c asks for more.
-std::int64_t wanted_context(const Options& options, std::int64_t n_tokens) {
-  if (options.context_tokens == 0) return n_tokens;
-  if (options.context_tokens < n_tokens) {
-    fail(ErrorCode::kNoSpace,
-         "the prompt has {} tokens and the context {} (-c): use -c {} or a shorter prompt",
-         n_tokens, options.context_tokens, n_tokens);
-  }
-  return options.context_tokens;
-}
-
 Receipt write_logits(Engine& engine, const std::vector<std::int32_t>& ids, std::int64_t n_vocab,
                      const Options& options, ProgressDisplay& display) {
   NpyWriter writer(options.output, static_cast<std::int64_t>(ids.size()), n_vocab);
@@ -52,7 +41,8 @@ int logits_command(const Invocation& invocation) {
   const auto n_tokens = static_cast<std::int64_t>(ids.size());
 
   ProgressDisplay display(options.progress);
-  engine_options.context_tokens = wanted_context(options, n_tokens);
+  require_context(options, model, n_tokens, 0);
+  engine_options.context_tokens = options.context_tokens > 0 ? options.context_tokens : n_tokens;
   engine_options.max_rows = n_tokens;
   engine_options.logits_rows = n_tokens;
   engine_options.table_bytes = tokenizer->size_bytes() + id_list_bytes(options, n_tokens);

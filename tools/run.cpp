@@ -48,22 +48,12 @@ std::vector<std::int32_t> templated_prompt_ids(const Invocation& invocation,
   return generation.tokenizer->encode(chat_template->render(messages, true), {});
 }
 
-std::int64_t wanted_context(const Options& options, std::int64_t prompt_tokens,
-                            const ModelSpec& spec) {
-  if (options.context_tokens == 0) {
-    const std::int64_t longest = std::max(prompt_tokens, spec.context_length);
-    return options.predict >= 0 ? std::min(prompt_tokens + options.predict, longest) : longest;
-  }
-  if (prompt_tokens > options.context_tokens) {
-    // The last token is not fed back, so it takes no room.
-    const std::int64_t all = prompt_tokens + std::max<std::int64_t>(options.predict - 1, 0);
-    const std::string at_least =
-        all > prompt_tokens ? fmt::format(" ({} for one token)", prompt_tokens) : std::string();
-    fail(ErrorCode::kNoSpace,
-         "the prompt has {} tokens and the context {} (-c): use -c {}{} or a shorter prompt",
-         prompt_tokens, options.context_tokens, all, at_least);
-  }
-  return options.context_tokens;
+std::int64_t wanted_context(const Options& options, const Model& model,
+                            std::int64_t prompt_tokens) {
+  require_context(options, model, prompt_tokens, options.predict);
+  if (options.context_tokens > 0) return options.context_tokens;
+  const std::int64_t longest = model.spec.context_length;
+  return options.predict >= 0 ? std::min(prompt_tokens + options.predict, longest) : longest;
 }
 
 // Generates; Ctrl-C during the prompt ends it like Ctrl-C between tokens.
@@ -92,7 +82,7 @@ int run_once(Generation& generation, const Invocation& invocation, ProgressDispl
       templated ? templated_prompt_ids(invocation, generation)
                 : read_prompt_ids(invocation, generation.model, *generation.tokenizer);
   const auto prompt_tokens = static_cast<std::int64_t>(prompt.size());
-  open_engine(generation, options, wanted_context(options, prompt_tokens, generation.model.spec),
+  open_engine(generation, options, wanted_context(options, generation.model, prompt_tokens),
               prompt_tokens, display);
   const GenerateResult result = generate_reply(generation, prompt, options, display);
   display.clear();

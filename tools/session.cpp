@@ -142,6 +142,22 @@ std::vector<std::int32_t> read_prompt_ids(const Invocation& invocation, const Mo
   return ids;
 }
 
+void require_context(const Options& options, const Model& model, std::int64_t prompt_tokens,
+                     std::int64_t new_tokens) {
+  if (prompt_tokens <= context_tokens(options, model)) return;
+  if (prompt_tokens > model.spec.context_length) {
+    fail(ErrorCode::kNoSpace, "the prompt has {} tokens, but {} was trained for {}: shorten it",
+         prompt_tokens, model.path, model.spec.context_length);
+  }
+  // The last token is not fed back, so it takes no room.
+  const std::int64_t all = prompt_tokens + std::max<std::int64_t>(new_tokens - 1, 0);
+  const std::string at_least =
+      all > prompt_tokens ? fmt::format(" ({} for one token)", prompt_tokens) : std::string();
+  fail(ErrorCode::kNoSpace,
+       "the prompt has {} tokens and the context {} (-c): use -c {}{} or a shorter prompt",
+       prompt_tokens, options.context_tokens, all, at_least);
+}
+
 std::int64_t id_list_bytes(const Options& options, std::int64_t n_tokens) {
   // 4 B an id; 16 B a JSON number; 6 characters and a comma, in a text that doubles as it grows.
   return n_tokens * (options.json ? 4 + 16 + 14 : 4);

@@ -40,6 +40,11 @@ std::vector<std::int32_t> read_prompt_ids(const Invocation& invocation, const Mo
 // The text of -p or -f.
 std::string read_prompt_text(const Invocation& invocation, const TextLimit& limit);
 
+// Error(kNoSpace) when the context (-c, else the model's) does not hold the prompt, with the -c
+// that would hold it, and that which would also hold new_tokens after it.
+void require_context(const Options& options, const Model& model, std::int64_t prompt_tokens,
+                     std::int64_t new_tokens);
+
 // Memory for the list of a run's token ids; with --json also for their JSON and its text.
 std::int64_t id_list_bytes(const Options& options, std::int64_t n_tokens);
 

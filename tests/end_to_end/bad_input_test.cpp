@@ -103,6 +103,8 @@ TEST_CASE("a prompt that is empty, too long or not of the vocabulary is refused 
   check({run_with(model, {"--ids", folder / "text.json"}), 2, "entry 1 is not a token id"});
   check({run_with(model, {"--ids", folder / "object.json"}), 2, "not a JSON array"});
   check({run_with(model, {"--ids", folder / "absent.json"}), 1, "absent.json"});
+  write_ids(folder / "endless.json", std::vector<std::int32_t>(2049, 5));
+  check({run_with(model, {"--ids", folder / "endless.json"}), 1, "has 2049 tokens, but"});
   const std::string out = folder / "out.npy";
   check({{"logits", "-m", model, "--ids", folder / "long.json", "-c", "64", "-o", out},
          1,
@@ -110,7 +112,7 @@ TEST_CASE("a prompt that is empty, too long or not of the vocabulary is refused 
   check({{"logits", "-m", model, "--ids", folder / "long.json", "-o", folder / "no/such/out.npy"},
          1,
          "no/such"});
-  CHECK(folder.n_files() == 5);  // the inputs
+  CHECK(folder.n_files() == 6);  // the inputs
 }
 
 TEST_CASE("a file that is no model is refused by name, whatever is wrong with it") {
