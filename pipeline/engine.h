@@ -21,7 +21,7 @@ namespace windlass {
 
 struct EngineOptions {
   std::optional<std::int64_t> ram_bytes;  // nothing: auto (what the machine and cgroup can give)
-  std::int64_t context_tokens = 0;        // KV room, rounded up to a page; > 0
+  std::int64_t context_tokens = 0;        // most tokens that a sequence may have; > 0
   std::int64_t max_rows =
       0;  // most tokens that one feed() call brings (a bound for micro-batches); 0: context
   std::int64_t micro_batch_tokens = 0;  // -ub; 0: by the model's shapes
