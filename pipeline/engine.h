@@ -33,6 +33,9 @@ struct EngineOptions {
   bool overlap = true;  // false: each load is issued when it is needed (a check on the schedule)
   std::int64_t table_bytes = 0;  // heap held by others for this run: tokenizer, sampler
   std::string trace_path;        // timeline for Perfetto; empty: none
+  // Asked between a step's entries and between reads of the pinned set; true (Ctrl-C) ends the call
+  // with Error(kInterrupted).
+  std::function<bool()> interrupted = nullptr;
 };
 
 // Columns of logits as they are computed. rows are consecutive positions from first_position on.
@@ -55,12 +58,15 @@ class Engine {
   Engine(const Model& model, const EngineOptions& options, const Profile& profile);
   ~Engine();
 
-  // Loads the pinned set. Called by the first feed() if not before.
+  // Loads the pinned set. Called by the first feed() if not before. Error(kIo) when a read fails;
+  // it can then be called again.
   void load(const Progress& progress);
   // Runs tokens at the sequence's end, in micro-batches. The logits of the last logits_rows of them
   // go to sink in tiles (all columns of a row come, in any order of tiles, before the next
   // micro-batch's). REQUIRES 1 <= logits_rows <= options.logits_rows. Error(kNoSpace) when the
-  // context is full, Error(kUsage) for an id outside the vocabulary.
+  // context is full, Error(kUsage) for an id outside the vocabulary; Error(kIo) and
+  // Error(kInterrupted) keep the micro-batches that were finished (n_tokens() tells), and the next
+  // call goes on from there.
   void feed(std::span<const std::int32_t> tokens, std::int64_t logits_rows, const LogitsSink& sink,
             const Progress& progress);
   // As feed for a prompt, or one token of decode: the logits of the last token, valid until the

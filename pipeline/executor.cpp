@@ -2,6 +2,7 @@
 
 #include "src/base/check.h"
 #include "src/base/clock.h"
+#include "src/base/error.h"
 
 namespace windlass {
 
@@ -18,6 +19,7 @@ void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
     tiers_.poll();
     ops_.begin_step(step);
     for (std::size_t i = 0; i < plan.compute.size(); ++i) {
+      if (step.interrupted && step.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
       run_entry(plan.compute[i], static_cast<std::int32_t>(i), step);
     }
   } catch (...) {

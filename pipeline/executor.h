@@ -27,8 +27,8 @@ class Executor {
   Executor(TierManager& tiers, OpRunner& ops, Ring& ring, std::int32_t max_blocks, bool overlap,
            Trace* trace);
   // next: the plan that will most likely follow (its loads are issued in this step's slack), or
-  // null. Errors: Error(kIo) of a failed read. The ring is empty afterwards, so that the caller may
-  // go on or stop.
+  // null. Errors: Error(kIo) of a failed read, Error(kInterrupted) where step.interrupted said so.
+  // The ring is empty afterwards, so that the caller may go on or stop.
   void play(const Plan& plan, const StepInput& step, const Plan* next);
   ExecutorStats stats() const { return stats_; }
 

@@ -1,6 +1,7 @@
 #include "pipeline/generator.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "src/base/clock.h"
 #include "src/base/error.h"
@@ -79,6 +80,17 @@ void check_options(const GenerateOptions& options) {
   }
 }
 
+// The logits after these tokens; nothing if the step was interrupted.
+std::optional<std::span<const float>> feed(Engine& engine, std::span<const std::int32_t> tokens,
+                                           const Progress& progress) {
+  try {
+    return engine.feed_for_last(tokens, progress);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInterrupted) throw;
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 const char* finish_reason_name(FinishReason reason) {
@@ -103,9 +115,13 @@ GenerateResult generate(Engine& engine, const Tokenizer& tokenizer, Sampler& sam
   TextOutput output(options, result, on_text);
   StreamingDetokenizer detokenizer(tokenizer);
   if (options.max_tokens == 0) return result;
-  std::span<const float> logits = engine.feed_for_last(prompt, progress);
+  auto logits = feed(engine, prompt, progress);
   while (true) {
-    const std::int32_t id = sampler.sample(logits);
+    if (!logits) {
+      result.reason = FinishReason::kInterrupted;
+      break;
+    }
+    const std::int32_t id = sampler.sample(*logits);
     if (result.ids.empty()) result.ttft_s = now_s() - begin_s;
     if (!options.ignore_eos && tokenizer.is_end_of_generation(id)) {
       result.reason = FinishReason::kStop;
@@ -123,7 +139,7 @@ GenerateResult generate(Engine& engine, const Tokenizer& tokenizer, Sampler& sam
       result.reason = FinishReason::kInterrupted;
       break;
     }
-    logits = engine.feed_for_last(std::span(&id, 1), {});
+    logits = feed(engine, std::span(&id, 1), {});
   }
   output.finish(detokenizer.finish());
   return result;

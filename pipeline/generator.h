@@ -32,7 +32,8 @@ struct GenerateResult {
 };
 
 // on_text gets whole UTF-8 characters as they come, never any part of a stop string. interrupted()
-// is asked once a token.
+// is asked once a token; that, and an Error(kInterrupted) of the engine or of progress, end
+// generation with what there is.
 GenerateResult generate(Engine& engine, const Tokenizer& tokenizer, Sampler& sampler,
                         std::span<const std::int32_t> prompt, const GenerateOptions& options,
                         const std::function<void(std::string_view)>& on_text,

@@ -4,15 +4,13 @@
 
 namespace windlass {
 
-void PhaseMeter::add(const StepLoad& load, double wall_s, const LinkStats& link_before,
-                     const LinkStats& link_after, const ExecutorStats& cpu_before,
-                     const ExecutorStats& cpu_after) {
+void PhaseMeter::add(const StepLoad& load, const Counters& before, const Counters& after) {
   ++sum_.steps;
   sum_.tokens += load.rows;
-  sum_.wall_s += wall_s;
-  sum_.disk_to_host.bytes += link_after.bytes - link_before.bytes;
-  sum_.disk_to_host.busy_s += link_after.busy_s - link_before.busy_s;
-  sum_.cpu_busy_s += cpu_after.cpu_busy_s - cpu_before.cpu_busy_s;
+  sum_.wall_s += after.at_s - before.at_s;
+  sum_.disk_to_host.bytes += after.link.bytes - before.link.bytes;
+  sum_.disk_to_host.busy_s += after.link.busy_s - before.link.busy_s;
+  sum_.cpu_busy_s += after.cpu.cpu_busy_s - before.cpu.cpu_busy_s;
   if (load.rows > 1) {
     batches_.push_back(load);
     return;
@@ -22,7 +20,24 @@ void PhaseMeter::add(const StepLoad& load, double wall_s, const LinkStats& link_
   single_logits_rows_ = std::max(single_logits_rows_, load.logits_rows);
 }
 
-PhaseReceipt PhaseMeter::receipt() const { return sum_; }
+PhaseReceipt PhaseMeter::receipt(
+    const std::function<StepForecast(const StepLoad&)>& forecast) const {
+  PhaseReceipt phase = sum_;
+  double predicted_s = 0, bound_s = 0, steps = 0, worst_s = 0;
+  for (const Weighted& shape : shapes()) {
+    const StepForecast one = forecast(shape.load);
+    predicted_s += one.prediction.step_s * shape.steps;
+    bound_s += one.bound.step_s * shape.steps;
+    steps += shape.steps;
+    if (one.bound.step_s * shape.steps <= worst_s) continue;
+    worst_s = one.bound.step_s * shape.steps;
+    phase.bottleneck = one.bound.bottleneck;
+  }
+  if (steps == 0) return phase;
+  phase.predicted_s_per_step = predicted_s / steps;
+  phase.bound_s_per_step = bound_s / steps;
+  return phase;
+}
 
 std::vector<PhaseMeter::Weighted> PhaseMeter::shapes() const {
   std::vector<Weighted> shapes;

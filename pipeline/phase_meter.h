@@ -2,23 +2,31 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "pipeline/cost_model.h"
 #include "pipeline/executor.h"
 #include "pipeline/receipt.h"
+#include "pipeline/session_plan.h"
 #include "tiers/transfer.h"
 
 namespace windlass {
 
+// What a run has used so far.
+struct Counters {
+  double at_s = 0;  // now_s
+  LinkStats link;
+  ExecutorStats cpu;
+};
+
 class PhaseMeter {
  public:
-  // One step ended: its shape, when it began and ended, and the counters before and after it.
-  void add(const StepLoad& load, double wall_s, const LinkStats& link_before,
-           const LinkStats& link_after, const ExecutorStats& cpu_before,
-           const ExecutorStats& cpu_after);
-  // All but the prediction and the bound.
-  PhaseReceipt receipt() const;
+  // One step ended: its shape, and the counters before and after it.
+  void add(const StepLoad& load, const Counters& before, const Counters& after);
+  // What the phase did, beside what `forecast` says of steps of its shapes: their mean, and the
+  // bottleneck of those that take the most of it.
+  PhaseReceipt receipt(const std::function<StepForecast(const StepLoad&)>& forecast) const;
   // Shapes of the phase's steps to forecast, each with how many steps it stands for: a decode
   // phase's steps share one shape at their mean depth; a prompt's micro-batches are few and stand
   // each for itself.

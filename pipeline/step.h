@@ -29,6 +29,7 @@ struct StepLogits {
 struct StepInput {
   std::span<const Span> spans;
   std::function<void(const StepLogits&)> sink;  // called on the stepping thread
+  std::function<bool()> interrupted = nullptr;  // asked between entries; true ends the step
   std::int64_t rows() const {
     std::int64_t n = 0;
     for (const Span& span : spans) n += static_cast<std::int64_t>(span.ids.size());

@@ -10,15 +10,13 @@
 #include "src/base/error.h"
 #include "src/base/units.h"
 #include "tests/pipeline/golden_model.h"
-#include "tests/pipeline/small_gguf.h"
+#include "tests/pipeline/streamed_model.h"
 #include "tests/support/catch.h"
-#include "tests/support/tiny_model.h"
 
 namespace windlass {
 namespace {
 
 using namespace windlass::test;
-using windlass::testing::TempDir;
 
 std::vector<float> logits_of(const Model& model, EngineOptions options,
                              std::span<const std::int32_t> ids) {
@@ -26,20 +24,6 @@ std::vector<float> logits_of(const Model& model, EngineOptions options,
   Engine engine(model, options, test_profile());
   return all_logits(engine, model.spec.n_vocab, ids);
 }
-
-// A model that streams: 8 MB in blocks of 68 to 208 KiB, and a head of two blocks.
-struct StreamedModel {
-  StreamedModel() : model(open(folder.file("streamed.gguf"))) {
-    for (std::int32_t i = 0; i < 100; ++i) ids.push_back(i * 61 % 6400);
-  }
-  static Model open(const std::string& path) {
-    write_small_llama(path, SmallLlama{});
-    return open_model(path);
-  }
-  TempDir folder;
-  Model model;
-  std::vector<std::int32_t> ids;
-};
 
 TEST_CASE("the engine's logits are the reference's") {
   const std::string name = GENERATE("llama", "llama3_rope", "llama_quants/Q8_0");

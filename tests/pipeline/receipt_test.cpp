@@ -71,22 +71,36 @@ TEST_CASE("the receipt for people names what bound the run") {
 }
 
 void add(PhaseMeter& meter, const StepLoad& load, double wall_s, std::int64_t bytes) {
-  const LinkStats before{100, 1, 0.5}, after{100 + bytes, 2, 0.75};
-  const ExecutorStats cpu_before{1.0, 0}, cpu_after{1.25, 0};
-  meter.add(load, wall_s, before, after, cpu_before, cpu_after);
+  const Counters before{7.0, {100, 1, 0.5}, {1.0, 0}};
+  meter.add(load, before, {7.0 + wall_s, {100 + bytes, 2, 0.75}, {1.25, 0}});
 }
 
 TEST_CASE("a phase meter adds up the difference that each step made") {
   PhaseMeter meter;
   add(meter, {32, 0, 0}, 2.0, 1000);
   add(meter, {8, 1, 32}, 1.0, 500);
-  const PhaseReceipt receipt = meter.receipt();
+  const PhaseReceipt receipt = meter.receipt([](const StepLoad&) { return StepForecast{}; });
   CHECK(receipt.steps == 2);
   CHECK(receipt.tokens == 40);
   CHECK(receipt.wall_s == 3.0);
   CHECK(receipt.disk_to_host.bytes == 1500);
   CHECK(receipt.disk_to_host.busy_s == 0.5);
   CHECK(receipt.cpu_busy_s == 0.5);
+}
+
+TEST_CASE("a phase is held against the mean forecast of its steps and the bottleneck of most") {
+  PhaseMeter meter;
+  add(meter, {32, 0, 0}, 2.0, 1);
+  for (int i = 0; i < 3; ++i) add(meter, {1, 1, 32}, 1.0, 1);
+  const PhaseReceipt receipt = meter.receipt([](const StepLoad& load) {
+    StepForecast one;
+    one.prediction.step_s = load.rows == 32 ? 6.0 : 2.0;
+    one.bound = load.rows == 32 ? Bound{4.0, "cpu"} : Bound{1.5, "disk_to_host"};
+    return one;
+  });
+  CHECK(receipt.predicted_s_per_step == 3.0);   // (6 + 3 * 2) / 4
+  CHECK(receipt.bound_s_per_step == 2.125);     // (4 + 3 * 1.5) / 4
+  CHECK(receipt.bottleneck == "disk_to_host");  // 4.5 s of 8.5
 }
 
 TEST_CASE("a phase meter keeps the shape of each batch, and one mean shape of single tokens") {

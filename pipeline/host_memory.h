@@ -1,0 +1,46 @@
+// The host memory of one session: its budget, and the arena, carved as the placement says.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "pipeline/session_plan.h"
+#include "tiers/arena.h"
+#include "tiers/budget.h"
+#include "tiers/kv_pages.h"
+
+namespace windlass {
+
+// Thread-compatible. Outlives every read into it.
+class HostMemory {
+ public:
+  // Reserves the plan's tables and all parts of its placement. Error(kNoSpace) when they do not
+  // fit limit_bytes, or the system refuses.
+  HostMemory(const SessionPlan& plan, std::int64_t limit_bytes);
+
+  std::byte* pinned() const { return arena_.at(pinned_); }
+  std::byte* ring() const { return arena_.at(ring_); }
+  std::byte* activations() const { return arena_.at(activations_); }
+  std::span<std::byte> staging() const { return bytes(staging_); }
+  // Ring and staging, which lie side by side: one region to register for all streamed reads.
+  std::span<std::byte> streamed() const;
+  // Makes all but the KV pages resident now: page faults out of the step path.
+  void populate();
+  const Budget& budget() const { return budget_; }
+
+ private:
+  std::span<std::byte> bytes(const ArenaRange& range) const {
+    return {arena_.at(range), static_cast<std::size_t>(range.size_bytes)};
+  }
+
+  Budget budget_;
+  Reservation tables_;
+  Arena arena_;
+  ArenaRange pinned_, ring_, staging_, activations_;
+
+ public:
+  KvPages kv;
+};
+
+}  // namespace windlass
