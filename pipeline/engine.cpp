@@ -27,12 +27,6 @@ std::int32_t most_blocks(const Plan& plan) {
   return most;
 }
 
-std::vector<std::string> op_labels(const LayerGraph& graph) {
-  std::vector<std::string> labels;
-  for (const GraphOp& op : graph.ops) labels.push_back(op.label);
-  return labels;
-}
-
 }  // namespace
 
 // Members in order of construction; each uses only those above it, and the memory outlives every
@@ -41,6 +35,7 @@ struct Engine::State {
   State(const Model& opened, const EngineOptions& chosen, const Profile& machine);
 
   bool tracing() const { return !options.trace_path.empty(); }
+  int wanted_threads() const { return options.threads > 0 ? options.threads : usable_cores(); }
   TierManagerOptions tier_options();
   OpRunnerParts op_runner_parts();
   std::vector<float> read_frequency_factors();
@@ -93,7 +88,7 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
       tiers(model.tensors, plan.blocks, store, *io, tier_options()),
       pinned(tiers, plan.blocks, plan.placement().pinned, memory.pinned()),
       decode_pinned(tiers, plan.blocks, plan.placement().decode_pinned, memory.activations()),
-      team(options.threads > 0 ? options.threads : usable_cores()),
+      team(wanted_threads()),
       rope(model.spec.rope, read_frequency_factors()),
       runner(op_runner_parts()),
       ring(tiers, memory.ring(), plan.placement().ring_slots, plan.placement().slot_bytes),
@@ -148,12 +143,12 @@ void Engine::State::note_fallbacks() {
     if (file.direct) continue;
     notes.push_back(fmt::format("{}: buffered reads: {}", file.path, file.buffered_reason));
   }
-  if (team.n_threads() < options.threads) {
-    notes.push_back(fmt::format(
-        "{} threads were asked for and {} run: the system refuses more (ulimit -u, ulimit -v, the "
-        "cgroup's pids.max)",
-        options.threads, team.n_threads()));
-  }
+  const int wanted = wanted_threads();
+  if (team.n_threads() == wanted) return;
+  notes.push_back(fmt::format(
+      "{} threads of the {} wanted: the system refuses more (ulimit -u, ulimit -v, the cgroup's "
+      "pids.max)",
+      team.n_threads(), wanted));
 }
 
 // Steps of one row have decode_pinned resident in the activations that they leave unused; before a
@@ -298,7 +293,9 @@ Receipt Engine::receipt() const {
 
 void Engine::write_trace() const {
   if (state_->options.trace_path.empty()) return;
-  state_->trace.write(state_->options.trace_path, op_labels(state_->plan.graph));
+  std::vector<std::string> labels;
+  for (const GraphOp& op : state_->plan.graph.ops) labels.push_back(op.label);
+  state_->trace.write(state_->options.trace_path, labels);
 }
 
 }  // namespace windlass
