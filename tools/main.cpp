@@ -16,6 +16,7 @@
 #include "tools/command_line.h"
 #include "tools/files.h"
 #include "tools/interrupt.h"
+#include "tools/stack_limit.h"
 
 namespace windlass {
 namespace {
@@ -82,6 +83,7 @@ int report(bool json, const char* code, const std::string& message, int status) 
 int guarded_main(const std::vector<std::string>& arguments) {
   const bool json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
   try {
+    require_stack();
     return run_program(arguments);
   } catch (const Error& error) {
     return report(json, error_code_name(error.code()), error.what(), error_exit_code(error.code()));

@@ -56,23 +56,15 @@ std::int64_t wanted_context(const Options& options, const Model& model,
   return options.predict >= 0 ? std::min(prompt_tokens + options.predict, longest) : longest;
 }
 
-// Generates; Ctrl-C during the prompt ends it like Ctrl-C between tokens.
 GenerateResult generate_reply(Generation& generation, const std::vector<std::int32_t>& prompt,
                               const Options& options, ProgressDisplay& display) {
   const auto on_text = [&](std::string_view text) {
     display.clear();
     if (!options.json) print(text);
   };
-  try {
-    return generate(*generation.engine, *generation.tokenizer, *generation.sampler, prompt,
-                    make_generate_options(options, options.predict), on_text, interrupted,
-                    display.callback());
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInterrupted) throw;
-    GenerateResult result;
-    result.reason = FinishReason::kInterrupted;
-    return result;
-  }
+  return generate(*generation.engine, *generation.tokenizer, *generation.sampler, prompt,
+                  make_generate_options(options, options.predict), on_text, interrupted,
+                  display.callback());
 }
 
 int run_once(Generation& generation, const Invocation& invocation, ProgressDisplay& display) {

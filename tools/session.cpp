@@ -180,6 +180,7 @@ EngineOptions make_engine_options(const Options& options) {
   engine.threads = options.threads;
   engine.overlap = !options.no_overlap;
   engine.trace_path = options.trace;
+  engine.interrupted = interrupted;
   return engine;
 }
 
