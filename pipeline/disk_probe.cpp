@@ -65,8 +65,8 @@ class ScratchFile {
 // Reads one file with the run's engine. Owner of no memory.
 class DiskProbe {
  public:
-  DiskProbe(const DiskFile& file, IoEngine& engine, std::byte* buffer)
-      : file_(file), engine_(engine), buffer_(buffer) {}
+  DiskProbe(const DiskFile& file, IoEngine& engine, Team& team, std::byte* buffer)
+      : file_(file), engine_(engine), team_(team), buffer_(buffer) {}
 
   // Reads of kReadBytes spread evenly over the file, kReadsInFlight at a time, as a streamed step
   // reads it; again and again over the same bytes, because each step reads what the last one read:
@@ -120,25 +120,14 @@ class DiskProbe {
       const ReadCompletion done = finish();
       pass.bytes += done.result;
       ++pass.reads;
-      consume(buffer_ + static_cast<std::int64_t>(done.user) * kReadBytes, done.result);
+      read_through(team_, {buffer_ + static_cast<std::int64_t>(done.user) * kReadBytes,
+                           static_cast<std::size_t>(done.result)});
       if (started == most_reads || now_s() - begin_s > most_s) continue;
       start(started * stride, kReadBytes, static_cast<std::int64_t>(done.user));
       ++started;
     }
     pass.seconds = now_s() - begin_s;
     return pass;
-  }
-
-  // Reads the bytes once, as a run does with each block: arriving and being computed, they share
-  // the memory's bandwidth and the cores.
-  void consume(const std::byte* bytes, std::int64_t size_bytes) {
-    std::uint64_t sum = 0;
-    for (std::int64_t i = 0; i + 8 <= size_bytes; i += 8) {
-      std::uint64_t word;
-      std::memcpy(&word, bytes + i, sizeof word);
-      sum += word;
-    }
-    checksum_ += sum;
   }
 
   void start(std::int64_t offset_bytes, std::int64_t size_bytes, std::int64_t place) {
@@ -158,13 +147,41 @@ class DiskProbe {
 
   const DiskFile& file_;
   IoEngine& engine_;
+  Team& team_;
   std::byte* buffer_;
-  std::atomic<std::uint64_t> checksum_{0};  // atomic: the reads of consume() cannot be left out
 };
+
+struct ReadArgs {
+  const std::byte* bytes;
+  std::atomic<bool>* seen;
+};
+
+void read_lines(const ReadArgs& args, WorkRange lines) {
+  constexpr std::int64_t kLanes = 8;  // words of a cache line, summed apart
+  std::uint64_t lanes[kLanes] = {};
+  for (std::int64_t i = lines.begin * kLanes; i < lines.end * kLanes; i += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      std::uint64_t word;
+      std::memcpy(&word, args.bytes + (i + lane) * 8, sizeof word);
+      lanes[lane] += word;
+    }
+  }
+  std::uint64_t sum = 0;
+  for (const std::uint64_t lane : lanes) sum += lane;
+  if (sum == 42) args.seen->store(true);  // keeps the reads alive
+}
 
 }  // namespace
 
-void measure_disk(const ProfileOptions& options, Profile& profile, std::span<std::byte> buffer) {
+void read_through(Team& team, std::span<const std::byte> bytes) {
+  constexpr std::int64_t kLineBytes = 64, kGrainLines = 4096;
+  std::atomic<bool> seen{false};
+  team.run(&read_lines, ReadArgs{bytes.data(), &seen},
+           static_cast<std::int64_t>(bytes.size()) / kLineBytes, kGrainLines);
+}
+
+void measure_disk(const ProfileOptions& options, Profile& profile, Team& team,
+                  std::span<std::byte> buffer) {
   std::unique_ptr<ScratchFile> scratch;
   std::string path = options.model_path;
   if (path.empty()) {
@@ -184,7 +201,7 @@ void measure_disk(const ProfileOptions& options, Profile& profile, std::span<std
   profile.disk_direct = file.direct;
   // As a run's ring is; where it is refused, the run does without as well.
   engine->register_memory(buffer, &why);
-  DiskProbe probe(file, *engine, buffer.data());
+  DiskProbe probe(file, *engine, team, buffer.data());
   profile.disk_bytes_per_s = probe.bytes_per_s();
   const double share_s = static_cast<double>(kReadBytes) / profile.disk_bytes_per_s;
   profile.disk_small_read_s = probe.alone_s(kDirectAlignment);

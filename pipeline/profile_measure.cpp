@@ -40,22 +40,6 @@ double seconds_of(const Function& once) {
   return (now_s() - begin_s) / calls;
 }
 
-struct ReadSumArgs {
-  const std::byte* data;
-  std::int64_t* sink;
-};
-
-void read_sum(const ReadSumArgs& args, WorkRange range) {
-  const auto* words = reinterpret_cast<const std::int64_t*>(args.data);
-  std::int64_t lanes[8] = {};
-  for (std::int64_t i = range.begin; i < range.end; i += 8) {
-    for (int lane = 0; lane < 8; ++lane) lanes[lane] += words[i + lane];
-  }
-  std::int64_t sum = 0;
-  for (const std::int64_t lane : lanes) sum += lane;
-  if (sum == 42) ++*args.sink;  // keeps the reads alive
-}
-
 class CpuProbe {
  public:
   CpuProbe(const OpTable& ops, Team& team, std::span<std::byte> memory)
@@ -69,11 +53,7 @@ class CpuProbe {
   }
 
   double dram_bytes_per_s() {
-    std::int64_t sink = 0;
-    const ReadSumArgs args{memory_.data(), &sink};
-    const auto words = static_cast<std::int64_t>(memory_.size()) / 64 * 8;
-    return static_cast<double>(words * 8) /
-           seconds_of([&] { team_.run(&read_sum, args, words, 1 << 16); });
+    return static_cast<double>(memory_.size()) / seconds_of([&] { read_through(team_, memory_); });
   }
 
   double op_overhead_s() {
@@ -214,10 +194,10 @@ Profile measure_profile(const ProfileOptions& options,
   profile.isa = isa_name(options.isa);
   profile.threads = options.threads;
   report(0.0, "disk");
-  measure_disk(options, profile, memory.first(kDiskProbeBytes));
+  Team team(options.threads);
+  measure_disk(options, profile, team, memory.first(kDiskProbeBytes));
 
   fill_weights(memory);
-  Team team(options.threads);
   CpuProbe probe(cpu_op_table(options.isa), team, memory);
   report(0.3, "memory");
   profile.dram_bytes_per_s = probe.dram_bytes_per_s();
