@@ -47,8 +47,8 @@ inline void load_keys(AttentionTile* tile, const std::byte* from, std::int64_t n
                       std::int64_t head_dim) {
   const std::uint8_t* bytes = reinterpret_cast<const std::uint8_t*>(from);
   for (std::int64_t k = 0; k < n; ++k) {
-    dequantize<V, typename Kv::Format>(bytes + k * head_dim * Kv::kBytes,
-                                       tile->keys + k * tile->padded_dim, head_dim);
+    Format<Kv::kType>::template dequantize<V>(bytes + k * head_dim * Kv::kBytes,
+                                              tile->keys + k * tile->padded_dim, head_dim);
   }
   for (std::int64_t i = n * tile->padded_dim; i < round_up(n, 4) * tile->padded_dim; ++i) {
     tile->keys[i] = 0.0f;  // dot_tile takes keys by fours

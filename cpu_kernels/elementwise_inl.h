@@ -93,10 +93,15 @@ void rope(const RopeArgs& args, WorkRange range) {
   }
 }
 
-// 32 values (zeros beyond n) to 32 bytes, their scale and scale * sum.
+// One block of a q8 row (op_args.h).
+struct Q8Slot {
+  std::int8_t* values;
+  float *scale, *scale_sum, *half_sums;
+};
+
+// 32 values (zeros beyond n) to a block.
 template <class V>
-inline void quantize_block(const float* x, std::int64_t n, std::int8_t* values, float* scale,
-                           float* scale_sum) {
+inline void quantize_block(const float* x, std::int64_t n, const Q8Slot& out) {
   typename V::I largest_bits = V::zero_i();
   for (int i = 0; i < 32; i += V::kLanes) {
     largest_bits = V::max_i(largest_bits, V::abs_bits(V::load_n(x + i, larger(n - i, 0))));
@@ -105,23 +110,28 @@ inline void quantize_block(const float* x, std::int64_t n, std::int8_t* values, 
       V::max_lane_i(largest_bits);  // ordered as the values, NaN above infinity
   float largest;
   __builtin_memcpy(&largest, &bits, sizeof largest);
-  *scale = bits >= 0x7f800000 ? __builtin_nanf("") : largest / 127.0f;
+  *out.scale = bits >= 0x7f800000 ? __builtin_nanf("") : largest / 127.0f;
   // A scale below the normal floats would make its inverse overflow: such a block is zero.
-  const bool usable = *scale >= __FLT_MIN__;
+  const bool usable = *out.scale >= __FLT_MIN__;
   if (!usable) {
-    if (*scale < __FLT_MIN__) *scale = 0.0f;
-    *scale_sum = *scale;
-    __builtin_memset(values, 0, 32);
+    if (*out.scale < __FLT_MIN__) *out.scale = 0.0f;
+    *out.scale_sum = out.half_sums[0] = out.half_sums[1] = *out.scale;
+    __builtin_memset(out.values, 0, 32);
     return;
   }
   const typename V::F inverse = V::set1(127.0f / largest);
-  typename V::I sum = V::zero_i();
-  for (int i = 0; i < 32; i += V::kLanes) {
-    const typename V::I q = V::to_i32(V::mul(V::load_n(x + i, larger(n - i, 0)), inverse));
-    V::store_i8(values + i, q);
-    sum = V::add_i(sum, q);
+  std::int32_t half_sums[2];
+  for (int half = 0; half < 2; ++half) {
+    typename V::I sum = V::zero_i();
+    for (int i = 16 * half; i < 16 * half + 16; i += V::kLanes) {
+      const typename V::I q = V::to_i32(V::mul(V::load_n(x + i, larger(n - i, 0)), inverse));
+      V::store_i8(out.values + i, q);
+      sum = V::add_i(sum, q);
+    }
+    half_sums[half] = V::sum_i(sum);
+    out.half_sums[half] = *out.scale * static_cast<float>(half_sums[half]);
   }
-  *scale_sum = *scale * static_cast<float>(V::sum_i(sum));
+  *out.scale_sum = *out.scale * static_cast<float>(half_sums[0] + half_sums[1]);
 }
 
 template <class V>
@@ -133,19 +143,22 @@ void quantize_rows(const QuantizeRowsArgs& args, WorkRange range) {
     std::int8_t* values = reinterpret_cast<std::int8_t*>(out);
     float* scales = reinterpret_cast<float*>(out + q8_values_bytes(args.width));
     float* scale_sums = scales + scale_slots;
+    float* half_sums = scale_sums + scale_slots;
     for (std::int64_t b = 0; b < blocks; ++b) {
-      quantize_block<V>(args.in + row * args.width + b * 32, args.width - b * 32, values + b * 32,
-                        scales + b, scale_sums + b);
+      quantize_block<V>(args.in + row * args.width + b * 32, args.width - b * 32,
+                        {values + b * 32, scales + b, scale_sums + b, half_sums + 2 * b});
     }
     for (std::int64_t i = blocks * 32; i < q8_values_bytes(args.width); ++i) values[i] = 0;
-    for (std::int64_t b = blocks; b < scale_slots; ++b) scales[b] = scale_sums[b] = 0.0f;
+    for (std::int64_t b = blocks; b < scale_slots; ++b) {
+      scales[b] = scale_sums[b] = half_sums[2 * b] = half_sums[2 * b + 1] = 0.0f;
+    }
   }
 }
 
 // How an element of a KV page is stored.
 struct KvF16 {
   static constexpr std::int64_t kBytes = 2;
-  using Format = FormatF16;
+  static constexpr DType kType = DType::kF16;
   template <class V>
   static void store(std::byte* to, typename V::F value) {
     V::store_f16(to, value);
@@ -154,7 +167,7 @@ struct KvF16 {
 
 struct KvF32 {
   static constexpr std::int64_t kBytes = 4;
-  using Format = FormatF32;
+  static constexpr DType kType = DType::kF32;
   template <class V>
   static void store(std::byte* to, typename V::F value) {
     V::store(reinterpret_cast<float*>(to), value);
@@ -189,19 +202,24 @@ void kv_append(const KvAppendArgs& args, WorkRange range) {
   }
 }
 
-template <class V, class Format>
-void dequantize_rows(const DequantizeRowsArgs& args, WorkRange range) {
+template <class V>
+void dequantize_rows_of(const DequantizeRowsArgs& args, WorkRange range, const FloatForm& form) {
   for (std::int64_t row = range.begin; row < range.end; ++row) {
     const std::uint8_t* from = reinterpret_cast<const std::uint8_t*>(args.rows[row]);
     float* out = args.out + row * args.width;
     const std::int64_t whole = args.width / V::kLanes * V::kLanes;
-    dequantize<V, Format>(from, out, whole);
+    form.dequantize(from, out, whole);
     if (whole == args.width) continue;
     float last[V::kLanes];  // the vector would write past the row; only types of one weight a block
                             // get here
-    dequantize<V, Format>(from + whole * Format::kBlockBytes, last, args.width - whole);
+    form.dequantize(from + whole * form.block_bytes, last, args.width - whole);
     for (std::int64_t i = whole; i < args.width; ++i) out[i] = last[i - whole];
   }
+}
+
+template <class V, DType kType>
+void dequantize_rows(const DequantizeRowsArgs& args, WorkRange range) {
+  dequantize_rows_of<V>(args, range, float_form<V, kType>());
 }
 
 }  // namespace

@@ -41,19 +41,18 @@ inline void f32_tile_tokens(const MatMulArgs& args, const F32Tile& tile, std::in
 }
 
 // Rows past the end repeat the last, up to a group of 4; their sums are dropped.
-template <class V, class Format>
-inline void fill_f32_tile(F32Tile* tile, const MatMulArgs& args) {
-  const std::int64_t offset = tile->first_column / Format::kBlockWeights * Format::kBlockBytes;
+inline void fill_f32_tile(F32Tile* tile, const MatMulArgs& args, const FloatForm& form) {
+  const std::int64_t offset = tile->first_column / form.block_weights * form.block_bytes;
   const std::uint8_t* base = reinterpret_cast<const std::uint8_t*>(args.weights) + offset;
   for (std::int64_t r = 0; r < round_up(tile->rows, 4); ++r) {
     const std::int64_t source = tile->first_row + smaller(r, tile->rows - 1);
-    dequantize<V, Format>(base + source * args.row_bytes, tile->weights + r * kF32TileColumns,
-                          tile->columns);
+    form.dequantize(base + source * args.row_bytes, tile->weights + r * kF32TileColumns,
+                    tile->columns);
   }
 }
 
-template <class V, class Format>
-void matmul_f32(const MatMulArgs& args, WorkRange range) {
+template <class V>
+void matmul_f32_tiles(const MatMulArgs& args, WorkRange range, const FloatForm& form) {
   F32Tile tile;
   for (std::int64_t row = range.begin; row < range.end; row += kF32TileRows) {
     tile.first_row = row;
@@ -62,7 +61,7 @@ void matmul_f32(const MatMulArgs& args, WorkRange range) {
       tile.first_column = column;
       tile.columns = smaller(kF32TileColumns, args.n_in - column);
       tile.add = args.accumulate || column > 0;
-      fill_f32_tile<V, Format>(&tile, args);
+      fill_f32_tile(&tile, args, form);
       std::int64_t t = 0;
       for (; t + kF32TileTokens <= args.n_tokens; t += kF32TileTokens) {
         f32_tile_tokens<V, kF32TileTokens>(args, tile, t);
@@ -70,6 +69,11 @@ void matmul_f32(const MatMulArgs& args, WorkRange range) {
       for (; t < args.n_tokens; ++t) f32_tile_tokens<V, 1>(args, tile, t);
     }
   }
+}
+
+template <class V, DType kType>
+void matmul_f32(const MatMulArgs& args, WorkRange range) {
+  matmul_f32_tiles<V>(args, range, float_form<V, kType>());
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
-// Matmul of 4- and 8-bit weights with q8 activations: integer dot products a block at a time,
-// scaled to float. For inclusion by isa_*.cpp alone.
+// Matmul of quantised weights with q8 activations: integer dot products a group of weights at a
+// time (those that share a scale, 32 or 16), scaled to float. For inclusion by isa_*.cpp alone.
 //
 // Lanes are weight rows: the bytes of kLanes rows are transposed by groups of four, so that one
-// byte-dot instruction adds four products to each row's sum and one multiply-add scales a block of
+// byte-dot instruction adds four products to each row's sum and one multiply-add scales a group of
 // every row. With one token the transposed bytes are used from registers (gemv); with more they go
 // to a panel in L1 that serves all tokens. A (row, token) pair sees the same float operations in
-// the same order either way: block by block, acc += (d * dot) * scale + offset * scale_sum, where
+// the same order either way: group by group, acc += (d * dot) * scale + offset * scale_sum, where
 // weight = d * q + offset and dot = sum of q * activation, exact in integers. So one token or many,
 // and any split of the rows, give bit-identical results.
 #pragma once
@@ -19,52 +19,71 @@
 namespace windlass {
 namespace {
 
-// Whether weight = d * q + offset has an offset, and the integer sums of one block.
-template <class V, class Format>
-inline constexpr bool kHasOffset = Format::kNibbles || V::kZeroPoint8 != 0;
+// How codes are multiplied; what follows depends on a type through this alone.
+template <Codes kCodes_, int kScaleWeights_>
+struct Q8Kind {
+  static constexpr Codes kCodes = kCodes_;
+  static constexpr int kGroups = 32 / kScaleWeights_;  // in a block
+  static constexpr int kGroupSteps = 8 / kGroups;      // of four weights
+};
 
-template <class V, class Format>
-struct BlockDot {
-  static typename V::Acc4 zero() { return V::zero_acc4(); }
-  static typename V::Acc4 dot(typename V::Acc4 sum, typename V::B weights, typename V::B acts) {
-    return V::dot4(sum, weights, acts);
+template <DType kType>
+using Q8KindOf = Q8Kind<Format<kType>::kCodes, Format<kType>::kScaleWeights>;
+
+// Whether weight = d * q + offset has an offset, and the integer sums of one group.
+template <class V, class Kind>
+inline constexpr bool kHasOffset = Kind::kCodes != Codes::kSigned8 || V::kZeroPoint8 != 0;
+
+template <class V, Codes kCodes>
+struct GroupDot {
+  using Sum = typename V::I;
+  static Sum zero() { return V::zero_i(); }
+  static Sum dot(Sum sum, typename V::B weights, typename V::B acts) {
+    if constexpr (kCodes == Codes::kSigned8) return V::dot8(sum, weights, acts);
+    if constexpr (kCodes == Codes::kUnsigned7) return V::dot7(sum, weights, acts);
   }
-  static typename V::I finish(typename V::Acc4 sum) { return V::finish4(sum); }
-  using Sum = typename V::Acc4;
+  static typename V::I finish(Sum sum) { return sum; }
 };
 
 template <class V>
-struct BlockDot<V, FormatQ8_0> {
-  static typename V::I zero() { return V::zero_i(); }
-  static typename V::I dot(typename V::I sum, typename V::B weights, typename V::B acts) {
-    return V::dot8(sum, weights, acts);
+struct GroupDot<V, Codes::kUnsigned4> {
+  using Sum = typename V::Acc4;
+  static Sum zero() { return V::zero_acc4(); }
+  static Sum dot(Sum sum, typename V::B weights, typename V::B acts) {
+    return V::dot4(sum, weights, acts);
   }
-  static typename V::I finish(typename V::I sum) { return sum; }
-  using Sum = typename V::I;
+  static typename V::I finish(Sum sum) { return V::finish4(sum); }
 };
 
-// steps[j] = weights 4j .. 4j+3 of one block, for kLanes rows.
-template <class V, class Format>
-inline void load_block(const std::uint8_t* const* rows, std::int64_t offset, typename V::B* steps) {
-  if constexpr (Format::kNibbles) {
-    typename V::B bytes[4];
-    V::load_rows16(rows, offset + Format::kDataOffset, bytes);
-    for (int j = 0; j < 4; ++j) {
-      steps[j] = V::low_nibbles(bytes[j]);
-      steps[4 + j] = V::high_nibbles(bytes[j]);
-    }
-  } else {
-    V::load_rows16(rows, offset + Format::kDataOffset, steps);
-    V::load_rows16(rows, offset + Format::kDataOffset + 16, steps + 4);
-    for (int j = 0; j < 8; ++j) steps[j] = V::prepare8(steps[j]);
+// A type's codes as the dots take them, and what that adds to the offsets.
+template <class V, DType kType>
+inline void load_steps(const std::uint8_t* const* rows, std::int64_t at, int part,
+                       typename V::B* steps) {
+  Format<kType>::template load_codes<V>(rows, at, part, steps);
+  if constexpr (Format<kType>::kCodes == Codes::kSigned8) {
+    for (int j = 0; j < 8 * Format<kType>::kPartBlocks; ++j) steps[j] = V::prepare8(steps[j]);
   }
 }
 
-template <class V, class Format>
-inline typename V::F add_block(typename V::F sum, typename V::I dot, typename V::F d,
+template <DType kType>
+inline constexpr int kScalesOf =
+    static_cast<int>(Format<kType>::kBlockWeights) / Format<kType>::kScaleWeights;
+
+template <class V, DType kType>
+inline void load_all_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
+                            typename V::F* offset) {
+  Format<kType>::template load_scales<V>(rows, at, d, offset);
+  if constexpr (Format<kType>::kCodes == Codes::kSigned8 && V::kZeroPoint8 != 0) {
+    const typename V::F zero_point = V::set1(static_cast<float>(-V::kZeroPoint8));
+    for (int g = 0; g < kScalesOf<kType>; ++g) offset[g] = V::mul(d[g], zero_point);
+  }
+}
+
+template <class V, class Kind>
+inline typename V::F add_group(typename V::F sum, typename V::I dot, typename V::F d,
                                typename V::F offset, typename V::F scale, typename V::F scale_sum) {
   sum = V::fma(V::mul(V::to_f32(dot), d), scale, sum);
-  if constexpr (kHasOffset<V, Format>) sum = V::fma(offset, scale_sum, sum);
+  if constexpr (kHasOffset<V, Kind>) sum = V::fma(offset, scale_sum, sum);
   return sum;
 }
 
@@ -73,13 +92,19 @@ struct Q8Row {
   const std::int8_t* values;
   const float* scales;
   const float* scale_sums;
+  const float* half_sums;
+  // scale * sum of the activations of one group.
+  template <class Kind>
+  float group_sum(std::int64_t block, int group) const {
+    return Kind::kGroups == 1 ? scale_sums[block] : half_sums[2 * block + group];
+  }
 };
 
 inline Q8Row q8_row(const MatMulArgs& args, std::int64_t token) {
   const std::byte* row = static_cast<const std::byte*>(args.x) + token * q8_row_bytes(args.n_in);
   const float* scales = reinterpret_cast<const float*>(row + q8_values_bytes(args.n_in));
-  return {reinterpret_cast<const std::int8_t*>(row), scales,
-          scales + q8_scales_bytes(args.n_in) / 4};
+  const std::int64_t slots = q8_scales_bytes(args.n_in) / 4;
+  return {reinterpret_cast<const std::int8_t*>(row), scales, scales + slots, scales + 2 * slots};
 }
 
 // Pointers to N rows from `first` on; those past `end` repeat the last, and their results are
@@ -103,30 +128,63 @@ inline void prefetch_rows(const std::uint8_t* const* rows, std::int64_t offset,
   for (int r = 0; r < N; ++r) __builtin_prefetch(rows[r] + ahead);
 }
 
-template <class V, class Format>
-inline typename V::F gemv_rows(const std::uint8_t* const* rows, const Q8Row& x, std::int64_t blocks,
-                               std::int64_t row_bytes, typename V::F sum) {
-  using Dot = BlockDot<V, Format>;
-  constexpr std::int64_t kBlocksPerLine = 64 / Format::kBlockBytes;
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    const std::int64_t offset = b * Format::kBlockBytes;
-    if (b % kBlocksPerLine == 0) prefetch_rows<V::kLanes>(rows, offset, row_bytes);
-    typename V::B steps[8];
-    load_block<V, Format>(rows, offset, steps);
+// Prefetches for the kBlockBytes from `offset`, of the block with that index: once a cache line.
+template <int N, std::int64_t kBlockBytes>
+inline void prefetch_block(const std::uint8_t* const* rows, std::int64_t index,
+                           std::int64_t row_bytes) {
+  constexpr std::int64_t kBlocksPerLine = larger(64 / kBlockBytes, 1);
+  if (index % kBlocksPerLine != 0) return;
+  for (std::int64_t line = 0; line < kBlockBytes * kBlocksPerLine; line += 64) {
+    prefetch_rows<N>(rows, index * kBlockBytes + line, row_bytes);
+  }
+}
+
+// One q8 block of kLanes rows and one token. Two chains of sums hide the latency of the dots.
+template <class V, class Kind>
+inline typename V::F gemv_block(const typename V::B* steps, const typename V::F* d,
+                                const typename V::F* offset, const Q8Row& x, std::int64_t block,
+                                typename V::F sum) {
+  using Dot = GroupDot<V, Kind::kCodes>;
+  for (int g = 0; g < Kind::kGroups; ++g) {
     typename Dot::Sum even = Dot::zero(), odd = Dot::zero();
-    for (int j = 0; j < 8; j += 2) {
-      even = Dot::dot(even, steps[j], V::broadcast4(x.values + b * 32 + 4 * j));
-      odd = Dot::dot(odd, steps[j + 1], V::broadcast4(x.values + b * 32 + 4 * j + 4));
+    for (int j = g * Kind::kGroupSteps; j < (g + 1) * Kind::kGroupSteps; j += 2) {
+      const std::int8_t* four = x.values + block * 32 + 4 * j;
+      even = Dot::dot(even, steps[j], V::broadcast4(four));
+      odd = Dot::dot(odd, steps[j + 1], V::broadcast4(four + 4));
     }
     const typename V::I dot = V::add_i(Dot::finish(even), Dot::finish(odd));
-    const typename V::F d = V::load_scales(rows, offset);
-    sum = add_block<V, Format>(sum, dot, d, Format::template offset<V>(d, rows, offset),
-                               V::set1(x.scales[b]), V::set1(x.scale_sums[b]));
+    sum = add_group<V, Kind>(sum, dot, d[g], offset[g], V::set1(x.scales[block]),
+                             V::set1(x.template group_sum<Kind>(block, g)));
   }
   return sum;
 }
 
-template <class V, class Format>
+template <class V, DType kType>
+inline typename V::F gemv_rows(const std::uint8_t* const* rows, const Q8Row& x, std::int64_t blocks,
+                               std::int64_t row_bytes, typename V::F sum) {
+  using Type = Format<kType>;
+  using Kind = Q8KindOf<kType>;
+  constexpr int kParts = static_cast<int>(Type::kBlockWeights) / 32 / Type::kPartBlocks;
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    const std::int64_t at = i * Type::kBlockBytes;
+    prefetch_block<V::kLanes, Type::kBlockBytes>(rows, i, row_bytes);
+    typename V::F d[kScalesOf<kType>], offset[kScalesOf<kType>] = {};
+    load_all_scales<V, kType>(rows, at, d, offset);
+    for (int part = 0; part < kParts; ++part) {
+      typename V::B steps[8 * Type::kPartBlocks];
+      load_steps<V, kType>(rows, at, part, steps);
+      for (int b = 0; b < Type::kPartBlocks; ++b) {
+        const int block = part * Type::kPartBlocks + b;
+        sum = gemv_block<V, Kind>(steps + 8 * b, d + block * Kind::kGroups,
+                                  offset + block * Kind::kGroups, x,
+                                  i * (Type::kBlockWeights / 32) + block, sum);
+      }
+    }
+  }
+  return sum;
+}
+
+template <class V, DType kType>
 void gemv_q8(const MatMulArgs& args, WorkRange range) {
   const Q8Row x = q8_row(args, 0);
   for (std::int64_t row = range.begin; row < range.end; row += V::kLanes) {
@@ -135,7 +193,9 @@ void gemv_q8(const MatMulArgs& args, WorkRange range) {
     const std::int64_t n = range.end - row;
     const typename V::F start = args.accumulate ? V::load_n(args.out + row, n) : V::zero();
     V::store_n(args.out + row,
-               gemv_rows<V, Format>(rows, x, q8_blocks(args.n_in), args.row_bytes, start), n);
+               gemv_rows<V, kType>(rows, x, args.n_in / Format<kType>::kBlockWeights,
+                                   args.row_bytes, start),
+               n);
   }
 }
 
@@ -143,29 +203,47 @@ void gemv_q8(const MatMulArgs& args, WorkRange range) {
 // lanes, which stay in a 32 KiB L1 beside the 3 KiB of the tokens at hand.
 inline constexpr std::int64_t kPanelBlocks = 16;
 
-template <class V>
+template <class V, class Kind>
 struct Panel {
   static constexpr int kRows = V::kRowVectors * V::kLanes;
   alignas(64) std::uint8_t bytes[kPanelBlocks][8][kRows * 4];
-  alignas(64) float d[kPanelBlocks][kRows];
-  alignas(64) float offset[kPanelBlocks][kRows];
+  alignas(64) float d[kPanelBlocks][Kind::kGroups][kRows];
+  alignas(64) float offset[kPanelBlocks][Kind::kGroups][kRows];
 };
 
-template <class V, class Format>
-inline void fill_panel(Panel<V>* panel, const std::uint8_t* const* rows, std::int64_t first_block,
-                       std::int64_t blocks, std::int64_t row_bytes) {
-  constexpr std::int64_t kBlocksPerLine = 64 / Format::kBlockBytes;
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    const std::int64_t offset = (first_block + b) * Format::kBlockBytes;
-    if (b % kBlocksPerLine == 0) prefetch_rows<Panel<V>::kRows>(rows, offset, row_bytes);
+// One vector of rows of one type's block, which is the panel's q8 blocks from `first` on.
+template <class V, DType kType>
+inline void fill_panel_block(Panel<V, Q8KindOf<kType>>* panel, const std::uint8_t* const* rows,
+                             std::int64_t at, std::int64_t first, int lane) {
+  using Type = Format<kType>;
+  constexpr int kBlocks = static_cast<int>(Type::kBlockWeights) / 32;
+  constexpr int kGroups = Q8KindOf<kType>::kGroups;
+  typename V::F d[kScalesOf<kType>], offset[kScalesOf<kType>] = {};
+  load_all_scales<V, kType>(rows + lane, at, d, offset);
+  for (int g = 0; g < kScalesOf<kType>; ++g) {
+    V::store(panel->d[first + g / kGroups][g % kGroups] + lane, d[g]);
+    V::store(panel->offset[first + g / kGroups][g % kGroups] + lane, offset[g]);
+  }
+  for (int part = 0; part < kBlocks / Type::kPartBlocks; ++part) {
+    typename V::B steps[8 * Type::kPartBlocks];
+    load_steps<V, kType>(rows + lane, at, part, steps);
+    for (int j = 0; j < 8 * Type::kPartBlocks; ++j) {
+      V::store_b(panel->bytes[first + part * Type::kPartBlocks + j / 8][j % 8] + lane * 4,
+                 steps[j]);
+    }
+  }
+}
+
+template <class V, DType kType>
+inline void fill_panel(Panel<V, Q8KindOf<kType>>* panel, const std::uint8_t* const* rows,
+                       std::int64_t first_block, std::int64_t blocks, std::int64_t row_bytes) {
+  using Type = Format<kType>;
+  constexpr std::int64_t kBlocks = Type::kBlockWeights / 32;
+  for (std::int64_t b = 0; b < blocks; b += kBlocks) {
+    const std::int64_t index = (first_block + b) / kBlocks;
+    prefetch_block<Panel<V, Q8KindOf<kType>>::kRows, Type::kBlockBytes>(rows, index, row_bytes);
     for (int v = 0; v < V::kRowVectors; ++v) {
-      const int lane = v * V::kLanes;
-      typename V::B steps[8];
-      load_block<V, Format>(rows + lane, offset, steps);
-      for (int j = 0; j < 8; ++j) V::store_b(panel->bytes[b][j] + lane * 4, steps[j]);
-      const typename V::F d = V::load_scales(rows + lane, offset);
-      V::store(panel->d[b] + lane, d);
-      V::store(panel->offset[b] + lane, Format::template offset<V>(d, rows + lane, offset));
+      fill_panel_block<V, kType>(panel, rows, index * Type::kBlockBytes, b, v * V::kLanes);
     }
   }
 }
@@ -177,10 +255,10 @@ struct PanelSpan {
 };
 
 // out of T tokens from `token` on (+)= panel times their blocks.
-template <class V, class Format, int T>
-void panel_tokens(const MatMulArgs& args, const Panel<V>& panel, const PanelSpan& span,
+template <class V, class Kind, int T>
+void panel_tokens(const MatMulArgs& args, const Panel<V, Kind>& panel, const PanelSpan& span,
                   std::int64_t token) {
-  using Dot = BlockDot<V, Format>;
+  using Dot = GroupDot<V, Kind::kCodes>;
   constexpr int kVectors = V::kRowVectors;
   typename V::F sum[T][kVectors];
   Q8Row x[T];
@@ -194,26 +272,28 @@ void panel_tokens(const MatMulArgs& args, const Panel<V>& panel, const PanelSpan
   }
   for (std::int64_t b = 0; b < span.blocks; ++b) {
     const std::int64_t block = span.first_block + b;
-    typename Dot::Sum dot[T][kVectors];
-    for (int t = 0; t < T; ++t) {
-      for (int v = 0; v < kVectors; ++v) dot[t][v] = Dot::zero();
-    }
-    for (int j = 0; j < 8; ++j) {
-      typename V::B weights[kVectors];
-      for (int v = 0; v < kVectors; ++v)
-        weights[v] = V::load_b(panel.bytes[b][j] + v * V::kLanes * 4);
+    for (int g = 0; g < Kind::kGroups; ++g) {
+      typename Dot::Sum dot[T][kVectors];
       for (int t = 0; t < T; ++t) {
-        const typename V::B four = V::broadcast4(x[t].values + block * 32 + 4 * j);
-        for (int v = 0; v < kVectors; ++v) dot[t][v] = Dot::dot(dot[t][v], weights[v], four);
+        for (int v = 0; v < kVectors; ++v) dot[t][v] = Dot::zero();
       }
-    }
-    for (int v = 0; v < kVectors; ++v) {
-      const typename V::F d = V::load(panel.d[b] + v * V::kLanes);
-      const typename V::F offset = V::load(panel.offset[b] + v * V::kLanes);
-      for (int t = 0; t < T; ++t) {
-        sum[t][v] =
-            add_block<V, Format>(sum[t][v], Dot::finish(dot[t][v]), d, offset,
-                                 V::set1(x[t].scales[block]), V::set1(x[t].scale_sums[block]));
+      for (int j = g * Kind::kGroupSteps; j < (g + 1) * Kind::kGroupSteps; ++j) {
+        typename V::B weights[kVectors];
+        for (int v = 0; v < kVectors; ++v)
+          weights[v] = V::load_b(panel.bytes[b][j] + v * V::kLanes * 4);
+        for (int t = 0; t < T; ++t) {
+          const typename V::B four = V::broadcast4(x[t].values + block * 32 + 4 * j);
+          for (int v = 0; v < kVectors; ++v) dot[t][v] = Dot::dot(dot[t][v], weights[v], four);
+        }
+      }
+      for (int v = 0; v < kVectors; ++v) {
+        const typename V::F d = V::load(panel.d[b][g] + v * V::kLanes);
+        const typename V::F offset = V::load(panel.offset[b][g] + v * V::kLanes);
+        for (int t = 0; t < T; ++t) {
+          sum[t][v] = add_group<V, Kind>(sum[t][v], Dot::finish(dot[t][v]), d, offset,
+                                         V::set1(x[t].scales[block]),
+                                         V::set1(x[t].template group_sum<Kind>(block, g)));
+        }
       }
     }
   }
@@ -227,23 +307,34 @@ void panel_tokens(const MatMulArgs& args, const Panel<V>& panel, const PanelSpan
 }
 
 // The last n < T + 1 tokens, n from T down to 1.
-template <class V, class Format, int T>
-inline void panel_last_tokens(const MatMulArgs& args, const Panel<V>& panel, const PanelSpan& span,
-                              std::int64_t token, std::int64_t n) {
+template <class V, class Kind, int T>
+inline void panel_last_tokens(const MatMulArgs& args, const Panel<V, Kind>& panel,
+                              const PanelSpan& span, std::int64_t token, std::int64_t n) {
   if constexpr (T > 0) {
     if (n == T) {
-      panel_tokens<V, Format, T>(args, panel, span, token);
+      panel_tokens<V, Kind, T>(args, panel, span, token);
     } else {
-      panel_last_tokens<V, Format, T - 1>(args, panel, span, token, n);
+      panel_last_tokens<V, Kind, T - 1>(args, panel, span, token, n);
     }
   }
 }
 
-template <class V, class Format>
+template <class V, class Kind>
+void panel_all_tokens(const MatMulArgs& args, const Panel<V, Kind>& panel, const PanelSpan& span) {
+  constexpr int kTokens = V::kTileTokens;
+  std::int64_t t = 0;
+  for (; t + kTokens <= args.n_tokens; t += kTokens) {
+    panel_tokens<V, Kind, kTokens>(args, panel, span, t);
+  }
+  panel_last_tokens<V, Kind, kTokens - 1>(args, panel, span, t, args.n_tokens - t);
+}
+
+template <class V, DType kType>
 void matmul_q8(const MatMulArgs& args, WorkRange range) {
-  if (args.n_tokens == 1) return gemv_q8<V, Format>(args, range);
-  Panel<V> panel;
-  constexpr int kRows = Panel<V>::kRows, kTokens = V::kTileTokens;
+  using Kind = Q8KindOf<kType>;
+  if (args.n_tokens == 1) return gemv_q8<V, kType>(args, range);
+  Panel<V, Kind> panel;
+  constexpr int kRows = Panel<V, Kind>::kRows;
   const std::int64_t blocks = q8_blocks(args.n_in);
   for (std::int64_t row = range.begin; row < range.end; row += kRows) {
     const std::uint8_t* rows[kRows];
@@ -251,12 +342,8 @@ void matmul_q8(const MatMulArgs& args, WorkRange range) {
     for (std::int64_t block = 0; block < blocks; block += kPanelBlocks) {
       const PanelSpan span = {block, smaller(kPanelBlocks, blocks - block), row,
                               smaller(kRows, range.end - row), args.accumulate || block > 0};
-      fill_panel<V, Format>(&panel, rows, span.first_block, span.blocks, args.row_bytes);
-      std::int64_t t = 0;
-      for (; t + kTokens <= args.n_tokens; t += kTokens) {
-        panel_tokens<V, Format, kTokens>(args, panel, span, t);
-      }
-      panel_last_tokens<V, Format, kTokens - 1>(args, panel, span, t, args.n_tokens - t);
+      fill_panel<V, kType>(&panel, rows, span.first_block, span.blocks, args.row_bytes);
+      panel_all_tokens<V, Kind>(args, panel, span);
     }
   }
 }

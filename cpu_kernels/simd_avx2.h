@@ -96,6 +96,21 @@ struct Avx2 {
   static I low_nibble(I value) { return _mm256_and_si256(value, _mm256_set1_epi32(15)); }
   static I high_nibble(I value) { return _mm256_srli_epi32(value, 4); }
   static I sub_8(I value) { return _mm256_sub_epi32(value, _mm256_set1_epi32(8)); }
+  static I set1_i(std::int32_t value) { return _mm256_set1_epi32(value); }
+  static I and_i(I a, I b) { return _mm256_and_si256(a, b); }
+  static I or_i(I a, I b) { return _mm256_or_si256(a, b); }
+  static I mul_i(I a, I b) { return _mm256_mullo_epi32(a, b); }
+  static I shift_left(I value, int n) { return _mm256_sll_epi32(value, _mm_cvtsi32_si128(n)); }
+  static I shift_right(I value, int n) { return _mm256_srl_epi32(value, _mm_cvtsi32_si128(n)); }
+  static I shift_right_signed(I value, int n) {
+    return _mm256_sra_epi32(value, _mm_cvtsi32_si128(n));
+  }
+  static F from_bits(I bits) { return _mm256_castsi256_ps(bits); }
+  static F f16_low(I value) {
+    const I low = and_i(value, _mm256_set1_epi32(0xffff));
+    const I packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, low), 0x08);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
+  }
   static void store_i8(std::int8_t* to, I value) {
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
@@ -139,12 +154,21 @@ struct Avx2 {
   }
   static B low_nibbles(B value) { return _mm256_and_si256(value, _mm256_set1_epi8(15)); }
   static B high_nibbles(B value) { return low_nibbles(_mm256_srli_epi16(value, 4)); }
+  static B lookup16(const std::int8_t* table, B nibbles) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load16(table)), nibbles);
+  }
 
   static Acc4 zero_acc4() { return _mm256_setzero_si256(); }
   static Acc4 dot4(Acc4 sum, B weights, B activations) {
     return _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, activations));
   }
   static I finish4(Acc4 sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+
+  // At most 2 * 127 * 127 = 32258 a pair.
+  static I dot7(I sum, B weights, B activations) {
+    const B pairs = _mm256_maddubs_epi16(weights, activations);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
 
   // |w| * (a with w's sign): at most 2 * 128 * 127 = 32512, so the 16-bit sums never saturate.
   static constexpr int kZeroPoint8 = 0;

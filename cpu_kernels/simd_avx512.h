@@ -84,6 +84,17 @@ struct Avx512 {
   static I low_nibble(I value) { return _mm512_and_si512(value, _mm512_set1_epi32(15)); }
   static I high_nibble(I value) { return _mm512_srli_epi32(value, 4); }
   static I sub_8(I value) { return _mm512_sub_epi32(value, _mm512_set1_epi32(8)); }
+  static I set1_i(std::int32_t value) { return _mm512_set1_epi32(value); }
+  static I and_i(I a, I b) { return _mm512_and_si512(a, b); }
+  static I or_i(I a, I b) { return _mm512_or_si512(a, b); }
+  static I mul_i(I a, I b) { return _mm512_mullo_epi32(a, b); }
+  static I shift_left(I value, int n) { return _mm512_sll_epi32(value, _mm_cvtsi32_si128(n)); }
+  static I shift_right(I value, int n) { return _mm512_srl_epi32(value, _mm_cvtsi32_si128(n)); }
+  static I shift_right_signed(I value, int n) {
+    return _mm512_sra_epi32(value, _mm_cvtsi32_si128(n));
+  }
+  static F from_bits(I bits) { return _mm512_castsi512_ps(bits); }
+  static F f16_low(I value) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(value)); }
   static void store_i8(std::int8_t* to, I value) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(value));
   }
@@ -116,12 +127,21 @@ struct Avx512 {
   }
   static B low_nibbles(B value) { return _mm512_and_si512(value, _mm512_set1_epi8(15)); }
   static B high_nibbles(B value) { return low_nibbles(_mm512_srli_epi16(value, 4)); }
+  static B lookup16(const std::int8_t* table, B nibbles) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(table)), nibbles);
+  }
 
   static Acc4 zero_acc4() { return _mm512_setzero_si512(); }
   static Acc4 dot4(Acc4 sum, B weights, B activations) {
     return _mm512_add_epi16(sum, _mm512_maddubs_epi16(weights, activations));
   }
   static I finish4(Acc4 sum) { return _mm512_madd_epi16(sum, _mm512_set1_epi16(1)); }
+
+  // At most 2 * 127 * 127 = 32258 a pair.
+  static I dot7(I sum, B weights, B activations) {
+    const B pairs = _mm512_maddubs_epi16(weights, activations);
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  }
 
   // |w| * (a with w's sign): at most 2 * 128 * 127 = 32512, so the 16-bit sums never saturate.
   static constexpr int kZeroPoint8 = 0;

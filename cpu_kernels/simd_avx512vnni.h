@@ -12,6 +12,9 @@ struct Avx512Vnni : Avx512 {
     return _mm512_dpbusd_epi32(sum, weights, activations);
   }
   static I finish4(Acc4 sum) { return sum; }
+  static I dot7(I sum, B weights, B activations) {
+    return _mm512_dpbusd_epi32(sum, weights, activations);
+  }
 
   // vpdpbusd takes unsigned weights: w + 128. The block's sum of activations takes the 128 out
   // again.

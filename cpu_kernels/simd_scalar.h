@@ -18,9 +18,7 @@ struct Scalar {
   static constexpr int kTileTokens = 4;
   using F = float;
   using I = std::int32_t;
-  struct B {  // kLanes groups of four bytes
-    std::uint8_t bytes[4];
-  };
+  using B = std::int32_t;  // kLanes groups of four bytes, the first the lowest; the same type as I
   using Acc4 = std::int32_t;  // sums of products of 4-bit weights, good for one block of 32
 
   static F zero() { return 0.0f; }
@@ -85,6 +83,17 @@ struct Scalar {
   static I low_nibble(I value) { return value & 15; }
   static I high_nibble(I value) { return value >> 4; }
   static I sub_8(I value) { return value - 8; }
+  static I set1_i(std::int32_t value) { return value; }
+  static I and_i(I a, I b) { return a & b; }
+  static I or_i(I a, I b) { return a | b; }
+  static I mul_i(I a, I b) { return from_unsigned(to_unsigned(a) * to_unsigned(b)); }
+  static I shift_left(I value, int n) { return from_unsigned(to_unsigned(value) << n); }
+  static I shift_right(I value, int n) { return from_unsigned(to_unsigned(value) >> n); }
+  static I shift_right_signed(I value, int n) { return value >> n; }
+  static F from_bits(I bits) { return load_raw(&bits); }
+  static F f16_low(I value) {  // the f16 in the low half of each lane
+    return f32_from_f16(static_cast<std::uint16_t>(to_unsigned(value) & 0xffffu));
+  }
   static void store_i8(std::int8_t* to, I value) { *to = static_cast<std::int8_t>(value); }
 
   // out[j] = bytes 4j..4j+3 of the 16 bytes at rows[lane] + offset, for every lane.
@@ -102,37 +111,41 @@ struct Scalar {
   }
   static void store_b(void* to, B value) { __builtin_memcpy(to, &value, sizeof value); }
   static B broadcast4(const std::int8_t* from) { return load_b(from); }
-  static B low_nibbles(B value) {
-    for (std::uint8_t& byte : value.bytes) byte &= 15;
-    return value;
-  }
-  static B high_nibbles(B value) {
-    for (std::uint8_t& byte : value.bytes) byte = static_cast<std::uint8_t>(byte >> 4);
-    return value;
+  static B low_nibbles(B value) { return value & 0x0f0f0f0f; }
+  static B high_nibbles(B value) { return shift_right(value, 4) & 0x0f0f0f0f; }
+  // table[byte] for each byte. REQUIRES: bytes below 16.
+  static B lookup16(const std::int8_t* table, B nibbles) {
+    std::uint32_t out = 0;
+    for (int i = 0; i < 4; ++i) {
+      out |= static_cast<std::uint32_t>(static_cast<std::uint8_t>(table[byte(nibbles, i)]))
+             << (8 * i);
+    }
+    return from_unsigned(out);
   }
 
   static Acc4 zero_acc4() { return 0; }
-  static Acc4 dot4(Acc4 sum, B weights, B activations) {
-    for (int i = 0; i < 4; ++i) {
-      sum += weights.bytes[i] * static_cast<std::int8_t>(activations.bytes[i]);
-    }
+  static Acc4 dot4(Acc4 sum, B weights, B activations) { return dot7(sum, weights, activations); }
+  static I finish4(Acc4 sum) { return sum; }
+  // The same of unsigned weights below 128, in 32 bits.
+  static I dot7(I sum, B weights, B activations) {
+    for (int i = 0; i < 4; ++i) sum += byte(weights, i) * signed_byte(activations, i);
     return sum;
   }
-  static I finish4(Acc4 sum) { return sum; }
 
   // 8-bit weights: `prepare8` turns the file's signed bytes into what dot8 takes; dot8 sums
   // (weight + kZeroPoint8) * activation.
   static constexpr int kZeroPoint8 = 0;
   static B prepare8(B value) { return value; }
   static I dot8(I sum, B weights, B activations) {
-    for (int i = 0; i < 4; ++i) {
-      sum += static_cast<std::int8_t>(weights.bytes[i]) *
-             static_cast<std::int8_t>(activations.bytes[i]);
-    }
+    for (int i = 0; i < 4; ++i) sum += signed_byte(weights, i) * signed_byte(activations, i);
     return sum;
   }
 
  private:
+  static std::uint32_t to_unsigned(I value) { return static_cast<std::uint32_t>(value); }
+  static I from_unsigned(std::uint32_t value) { return static_cast<I>(value); }
+  static int byte(B value, int i) { return static_cast<int>(to_unsigned(value) >> (8 * i) & 255u); }
+  static int signed_byte(B value, int i) { return static_cast<std::int8_t>(byte(value, i)); }
   static std::uint16_t load_u16(const void* from) {
     std::uint16_t bits;
     __builtin_memcpy(&bits, from, sizeof bits);

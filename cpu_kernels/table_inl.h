@@ -6,16 +6,22 @@
 #include "cpu_kernels/matmul_f32_inl.h"
 #include "cpu_kernels/matmul_q8_inl.h"
 #include "src/ops/op_table.h"
+#include "src/ops/weight_types.h"
 
 namespace windlass {
 namespace {
 
-template <class V, class Format>
-constexpr void add_format(OpTable* table, DType type) {
-  const int row = static_cast<int>(type);
-  table->matmul_f32[row] = matmul_f32<V, Format>;
-  table->dequantize_rows[row] = dequantize_rows<V, Format>;
-  if constexpr (Format::kBlockWeights == 32) table->matmul_q8[row] = matmul_q8<V, Format>;
+// The rows of kWeightTypes from kRow on.
+template <class V, int kRow = 0>
+constexpr void add_weight_types(OpTable* table) {
+  if constexpr (kRow < sizeof kWeightTypes / sizeof kWeightTypes[0]) {
+    constexpr DType kType = kWeightTypes[kRow].type;
+    constexpr int kIndex = static_cast<int>(kType);
+    table->matmul_f32[kIndex] = matmul_f32<V, kType>;
+    table->dequantize_rows[kIndex] = dequantize_rows<V, kType>;
+    if constexpr (kWeightTypes[kRow].int8) table->matmul_q8[kIndex] = matmul_q8<V, kType>;
+    add_weight_types<V, kRow + 1>(table);
+  }
 }
 
 template <class V>
@@ -30,12 +36,7 @@ constexpr OpTable make_table(const char* name) {
   table.kv_append[static_cast<int>(KvType::kF32)] = kv_append<V, KvF32>;
   table.attention[static_cast<int>(KvType::kF16)] = attention<V, KvF16>;
   table.attention[static_cast<int>(KvType::kF32)] = attention<V, KvF32>;
-  add_format<V, FormatF32>(&table, DType::kF32);
-  add_format<V, FormatF16>(&table, DType::kF16);
-  add_format<V, FormatBf16>(&table, DType::kBF16);
-  add_format<V, FormatQ4_0>(&table, DType::kQ4_0);
-  add_format<V, FormatQ4_1>(&table, DType::kQ4_1);
-  add_format<V, FormatQ8_0>(&table, DType::kQ8_0);
+  add_weight_types<V>(&table);
   return table;
 }
 

@@ -32,8 +32,7 @@ double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::i
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
   const bool int8 =
       parts_.graph.buffers[static_cast<std::size_t>(index_of(op.in))].kind == BufferKind::kQ8;
-  const auto& rates = int8 ? parts_.profile.int8 : parts_.profile.exact;
-  const MatMulRates& rate = rates[static_cast<std::size_t>(tensor.type)];
+  const MatMulRates rate = matmul_rates(parts_.profile, tensor.type, int8);
   const double weights = static_cast<double>(entry.n_rows * tensor.n_cols());
   const double stream_s =
       ratio(static_cast<double>(entry.n_rows * tensor.row_bytes()), rate.gemv_bytes_per_s);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -13,6 +14,7 @@
 
 #include "src/base/error.h"
 #include "src/base/output_file.h"
+#include "src/ops/weight_types.h"
 
 namespace windlass {
 namespace {
@@ -95,7 +97,24 @@ Profile parse_profile(const nlohmann::json& json, const std::string& path) {
   return profile;
 }
 
+double bytes_per_weight(DType type) {
+  const DTypeInfo& info = dtype_info(type);
+  return static_cast<double>(info.block_bytes) / static_cast<double>(info.block_weights);
+}
+
 }  // namespace
+
+MatMulRates matmul_rates(const Profile& profile, DType type, bool int8) {
+  const auto& measured = int8 ? profile.int8 : profile.exact;
+  const MatMulRates& own = measured[static_cast<std::size_t>(type)];
+  const WeightType* row = find_weight_type(type);
+  if (own.gemv_bytes_per_s > 0 || row == nullptr) return own;
+  MatMulRates rates = measured[static_cast<std::size_t>(row->costs_like)];
+  const double as_fast =
+      rates.gemv_bytes_per_s * bytes_per_weight(type) / bytes_per_weight(row->costs_like);
+  rates.gemv_bytes_per_s = std::min(as_fast, profile.dram_bytes_per_s);
+  return rates;
+}
 
 std::string cpu_model_name() {
   std::ifstream info("/proc/cpuinfo");

@@ -63,6 +63,10 @@ struct CachedProfile {
 CachedProfile load_or_measure_profile(const ProfileOptions& options,
                                       const std::function<void(double, const char*)>& progress);
 
+// Rates of a weight type: its own where measured, else as WeightType::costs_like says, a weight for
+// a weight, but not above what memory gives. All 0 where neither is known.
+MatMulRates matmul_rates(const Profile& profile, DType type, bool int8);
+
 // "Intel(R) Xeon(R) Processor", from /proc/cpuinfo.
 std::string cpu_model_name();
 

@@ -8,6 +8,7 @@
 #include "pipeline/profile.h"
 #include "src/base/clock.h"
 #include "src/base/units.h"
+#include "src/ops/weight_types.h"
 #include "tiers/arena.h"
 #include "tiers/kv_pages.h"
 
@@ -145,20 +146,22 @@ MatMulRates rates_of(DType type, const CpuProbe::WeightSeconds& weight_s) {
   return {weight_bytes / weight_s.one, 2.0 / row_s, 1.0 / unpack_s};
 }
 
-// Rounds over all types, medians of each: what disturbs a machine lasts longer than one measurement
-// and must not fall on one type alone.
+// The types that others cost like. Rounds over all of them, medians of each: what disturbs a
+// machine lasts longer than one measurement and must not fall on one type alone.
 void measure_mat_muls(CpuProbe& probe, Profile& profile, const Report& report) {
-  constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16,
-                              DType::kQ4_0, DType::kQ4_1, DType::kQ8_0};
+  std::vector<DType> types;
+  for (const WeightType& row : kWeightTypes) {
+    if (row.costs_like == row.type) types.push_back(row.type);
+  }
   constexpr int kRounds = 3;
-  constexpr double kShare = 0.55 / (kRounds * std::size(kTypes));  // of the whole progress
-  std::array<std::array<CpuProbe::WeightSeconds, kRounds>, 2 * std::size(kTypes)> seen;
+  const double share = 0.55 / static_cast<double>(kRounds * types.size());  // of all progress
+  std::vector<std::array<CpuProbe::WeightSeconds, kRounds>> seen(2 * types.size());
   double done = 0.4;
   for (std::size_t round = 0; round < kRounds; ++round) {
-    for (std::size_t i = 0; i < std::size(kTypes); ++i, done += kShare) {
+    for (std::size_t i = 0; i < types.size(); ++i, done += share) {
       report(done, "matmul");
-      seen[2 * i][round] = probe.mat_mul(kTypes[i], true);
-      seen[2 * i + 1][round] = probe.mat_mul(kTypes[i], false);
+      seen[2 * i][round] = probe.mat_mul(types[i], true);
+      seen[2 * i + 1][round] = probe.mat_mul(types[i], false);
     }
   }
   for (std::size_t i = 0; i < seen.size(); ++i) {
@@ -169,7 +172,7 @@ void measure_mat_muls(CpuProbe& probe, Profile& profile, const Report& report) {
                        [of](const auto& a, const auto& b) { return a.*of < b.*of; });
       return (*middle).*of;
     };
-    const DType type = kTypes[i / 2];
+    const DType type = types[i / 2];
     const MatMulRates rates = rates_of(
         type, {median(&CpuProbe::WeightSeconds::one), median(&CpuProbe::WeightSeconds::some),
                median(&CpuProbe::WeightSeconds::many)});

@@ -4,11 +4,10 @@
 
 #include "src/base/check.h"
 #include "src/base/error.h"
+#include "src/ops/weight_types.h"
 
 namespace windlass {
 namespace {
-
-bool is_quantised(DType type) { return dtype_info(type).block_weights > 1; }
 
 // Builds the llama graph: pre-norm attention with RoPE and grouped KV heads, pre-norm SwiGLU,
 // normed head.
@@ -66,7 +65,7 @@ TensorId LlamaGraphBuilder::require(const std::string& name) const {
 }
 
 bool LlamaGraphBuilder::reads_q8(TensorId weight) const {
-  return activations_ == Activations::kInt8 && is_quantised(table_.at(weight).type);
+  return activations_ == Activations::kInt8 && takes_int8(table_.at(weight).type);
 }
 
 BufferId LlamaGraphBuilder::add_buffer(std::string name, std::int64_t width, RowSet rows,

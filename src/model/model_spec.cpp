@@ -2,7 +2,6 @@
 
 #include <fmt/ranges.h>
 
-#include <array>
 #include <cmath>
 #include <limits>
 #include <unordered_set>
@@ -11,6 +10,7 @@
 
 #include "src/base/error.h"
 #include "src/format/printable.h"
+#include "src/ops/weight_types.h"
 
 namespace windlass {
 namespace {
@@ -20,10 +20,6 @@ constexpr std::int64_t kMaxLayers = 1 << 14;
 constexpr std::int64_t kMaxWidth = 1 << 24;
 constexpr std::int64_t kMaxHeads = 1 << 16;
 constexpr std::int64_t kMaxPosition = std::numeric_limits<std::int32_t>::max();
-
-constexpr std::array kMatrixTypes = {DType::kF32,  DType::kF16,  DType::kBF16,
-                                     DType::kQ4_0, DType::kQ4_1, DType::kQ8_0};
-constexpr const char* kMatrixTypeNames = "F32, F16, BF16, Q4_0, Q4_1, Q8_0";
 
 // Reads one model's metadata and tensors, and remembers which tensors the model has a place for.
 class SpecReader {
@@ -236,11 +232,11 @@ const TensorInfo* SpecReader::claim(const std::string& name,
 }
 
 void SpecReader::check_matrix_type(const TensorInfo& tensor) const {
-  for (const DType type : kMatrixTypes) {
-    if (tensor.type == type) return;
-  }
+  if (find_weight_type(tensor.type) != nullptr) return;
+  std::vector<std::string_view> names;
+  for (const WeightType& row : kWeightTypes) names.push_back(dtype_info(row.type).name);
   fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}; supported: {}", path_,
-       tensor.name, dtype_info(tensor.type).name, kMatrixTypeNames);
+       tensor.name, dtype_info(tensor.type).name, fmt::join(names, ", "));
 }
 
 void SpecReader::check_vector_type(const TensorInfo& tensor) const {

@@ -24,13 +24,14 @@ struct RmsNormArgs {
 
 // A q8 row of `width` activations: blocks of 32, symmetric, scale = max|x| / 127 (f32), for quantised matmuls.
 // Layout of one row, all parts 64-byte aligned when the row is: int8 values[width padded to 64], then per block
-// float scale, then per block float scale_sum = scale * sum(values). The last block of a ragged width is zero padded.
+// float scale, then per block float scale_sum = scale * sum(values), then per block two floats half_sum, the same of its
+// first and its last 16 values (for types with a scale for 16 weights). The last block of a ragged width is zero padded.
 inline constexpr std::int64_t kQ8Block = 32;
 constexpr std::int64_t q8_blocks(std::int64_t width) { return (width + kQ8Block - 1) / kQ8Block; }
 constexpr std::int64_t q8_values_bytes(std::int64_t width) { return (width + 63) / 64 * 64; }
 constexpr std::int64_t q8_scales_bytes(std::int64_t width) { return (q8_blocks(width) * 4 + 63) / 64 * 64; }
 constexpr std::int64_t q8_row_bytes(std::int64_t width) {
-  return q8_values_bytes(width) + 2 * q8_scales_bytes(width);
+  return q8_values_bytes(width) + 4 * q8_scales_bytes(width);
 }
 
 // out row t = q8 form of in row t. Items: rows t. A zero or denormal block gets scale 0 and zero values; NaN and

@@ -21,7 +21,7 @@ struct OpTable {
   void (*attention[kKvTypeCount])(const AttentionArgs&, WorkRange);
   // Indexed by DType.
   void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
-  void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null for unquantised types
+  void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null where weight_types.h says so
   void (*dequantize_rows[kDTypeCount])(const DequantizeRowsArgs&, WorkRange);
 };
 

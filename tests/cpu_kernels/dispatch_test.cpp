@@ -1,6 +1,7 @@
 // Names, detection and choice of instruction sets.
 #include "cpu_kernels/op_table.h"
 #include "src/base/error.h"
+#include "src/ops/weight_types.h"
 #include "tests/support/catch.h"
 
 namespace windlass::test {
@@ -53,14 +54,13 @@ TEST_CASE("every table of this machine names itself and has the ops of all its w
     if (!isa_present(isa)) continue;
     const OpTable& table = cpu_op_table(isa);
     REQUIRE(std::string(table.name) == isa_name(isa));
-    for (const DType type :
-         {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
-      REQUIRE(table.matmul_f32[static_cast<int>(type)] != nullptr);
-      REQUIRE(table.dequantize_rows[static_cast<int>(type)] != nullptr);
-      const bool quantised = dtype_info(type).block_weights > 1;
-      REQUIRE((table.matmul_q8[static_cast<int>(type)] != nullptr) == quantised);
+    for (int id = 0; id < kDTypeCount; ++id) {
+      const WeightType* row = find_weight_type(static_cast<DType>(id));
+      INFO(table.name << " type " << id);
+      REQUIRE((table.matmul_f32[id] != nullptr) == (row != nullptr));
+      REQUIRE((table.dequantize_rows[id] != nullptr) == (row != nullptr));
+      REQUIRE((table.matmul_q8[id] != nullptr) == (row != nullptr && row->int8));
     }
-    REQUIRE(table.matmul_f32[static_cast<int>(DType::kQ6_K)] == nullptr);
   }
 }
 

@@ -30,13 +30,15 @@ struct Q8Parts {
   const std::int8_t* values;
   const float* scales;
   const float* scale_sums;
+  const float* half_sums;
 };
 
 Q8Parts q8_parts(const std::vector<std::byte>& rows, std::int64_t row, std::int64_t width) {
   const std::byte* at_row = rows.data() + row * q8_row_bytes(width);
   const std::byte* scales = at_row + q8_values_bytes(width);
   return {reinterpret_cast<const std::int8_t*>(at_row), reinterpret_cast<const float*>(scales),
-          reinterpret_cast<const float*>(scales + q8_scales_bytes(width))};
+          reinterpret_cast<const float*>(scales + q8_scales_bytes(width)),
+          reinterpret_cast<const float*>(scales + 2 * q8_scales_bytes(width))};
 }
 
 }  // namespace
@@ -140,11 +142,17 @@ TEST_CASE("q8 rows equal the reference, with zeros in all padding") {
         }
         for (std::int64_t b = 0; b < q8_scales_bytes(width) / 4; ++b) {
           const bool padding = b >= q8_blocks(width);
-          int sum = 0;
-          for (std::int64_t i = b * 32; !padding && i < b * 32 + 32; ++i) sum += parts.values[i];
+          int sums[2] = {};
+          for (std::int64_t i = 0; !padding && i < 32; ++i) {
+            sums[i / 16] += parts.values[b * 32 + i];
+          }
           REQUIRE(parts.scales[b] == (padding ? 0.0f : expected.scales[at(b)]));
-          REQUIRE(parts.scale_sums[b] ==
-                  (padding ? 0.0f : parts.scales[b] * static_cast<float>(sum)));
+          const auto times_scale = [&](int sum) {
+            return padding ? 0.0f : parts.scales[b] * static_cast<float>(sum);
+          };
+          REQUIRE(parts.scale_sums[b] == times_scale(sums[0] + sums[1]));
+          REQUIRE(parts.half_sums[2 * b] == times_scale(sums[0]));
+          REQUIRE(parts.half_sums[2 * b + 1] == times_scale(sums[1]));
         }
       }
     }

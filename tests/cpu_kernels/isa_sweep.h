@@ -12,6 +12,7 @@
 
 #include "cpu_kernels/op_table.h"
 #include "src/base/half.h"
+#include "src/ops/weight_types.h"
 #include "tests/support/catch.h"
 
 namespace windlass::test {
@@ -53,15 +54,66 @@ class Random {
   std::normal_distribution<float> normal_;
 };
 
-inline const std::vector<DType>& matmul_types() {
-  static const std::vector<DType> types = {DType::kF32,  DType::kF16,  DType::kBF16,
-                                           DType::kQ4_0, DType::kQ4_1, DType::kQ8_0};
+inline std::vector<DType> matmul_types() {
+  std::vector<DType> types;
+  for (const WeightType& row : kWeightTypes) types.push_back(row.type);
+  return types;
+}
+
+inline std::vector<DType> int8_types() {
+  std::vector<DType> types;
+  for (const WeightType& row : kWeightTypes) {
+    if (row.int8) types.push_back(row.type);
+  }
   return types;
 }
 
 inline void put_half(std::byte* to, float value) {
   const std::uint16_t bits = f16_from_f32(value);
   std::memcpy(to, &bits, 2);
+}
+
+// Where a block keeps its f16 scale, and its f16 minimum (-1: none); `largest` is about the largest
+// magnitude that a weight has with a scale of 1.
+struct ScaleFields {
+  DType type;
+  std::int64_t scale, minimum;
+  float largest;
+};
+inline constexpr ScaleFields kScaleFields[] = {
+    {DType::kQ4_0, 0, -1, 8},         {DType::kQ4_1, 0, 2, 15},
+    {DType::kQ5_0, 0, -1, 16},        {DType::kQ5_1, 0, 2, 31},
+    {DType::kQ8_0, 0, -1, 128},       {DType::kQ2_K, 80, 82, 15 * 3},
+    {DType::kQ3_K, 108, -1, 32 * 4},  {DType::kQ4_K, 0, 2, 63 * 15},
+    {DType::kQ5_K, 0, 2, 63 * 31},    {DType::kQ6_K, 208, -1, 128 * 32},
+    {DType::kIQ4_NL, 0, -1, 127},     {DType::kIQ4_XS, 0, -1, 32 * 127},
+    {DType::kIQ1_S, 0, -1, 16},       {DType::kIQ2_XXS, 0, -1, 4 * 43},
+    {DType::kIQ2_XS, 0, -1, 4 * 43},  {DType::kIQ2_S, 0, -1, 4 * 43},
+    {DType::kIQ3_XXS, 0, -1, 8 * 62}, {DType::kIQ3_S, 0, -1, 31 * 15},
+    {DType::kTQ1_0, 52, -1, 1},       {DType::kTQ2_0, 64, -1, 1},
+};
+
+// Makes the scales of one block such that its weights are of the size of `value` at most.
+inline void set_scales(DType type, std::byte* block, float value) {
+  for (const ScaleFields& fields : kScaleFields) {
+    if (fields.type != type) continue;
+    put_half(block + fields.scale, value / fields.largest);
+    // Of a Q4_1 or Q5_1 the minimum is no multiple of a group's.
+    const bool alone = type == DType::kQ4_1 || type == DType::kQ5_1;
+    if (fields.minimum >= 0) put_half(block + fields.minimum, alone ? -value / 2 : value / 100);
+    return;
+  }
+  if (type == DType::kMXFP4) {
+    block[0] = static_cast<std::byte>(123 + (std::to_integer<int>(block[0]) & 3));
+  } else if (type == DType::kNVFP4) {
+    for (int i = 0; i < 4; ++i) block[i] &= std::byte{0x3f};
+  } else if (type == DType::kIQ1_M) {  // the f16 in the top nibbles of four words
+    const std::uint16_t bits = f16_from_f32(value / 16);
+    for (int i = 0; i < 4; ++i) {
+      std::byte& high = block[49 + 2 * i];
+      high = (high & std::byte{15}) | static_cast<std::byte>((bits >> (4 * i) & 15) << 4);
+    }
+  }
 }
 
 // A row of n random weights of unit-like scale in the layout of `type`.
@@ -83,8 +135,7 @@ inline void random_row(DType type, std::byte* row, std::int64_t n, Random* rando
         break;
       default:
         for (std::int64_t i = 0; i < info.block_bytes; ++i) block[i] = random->byte();
-        put_half(block, value * (type == DType::kQ8_0 ? 0.01f : 0.2f));
-        if (type == DType::kQ4_1) put_half(block + 2, random->gauss());
+        set_scales(type, block, value);
     }
   }
 }

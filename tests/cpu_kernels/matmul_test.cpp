@@ -1,4 +1,5 @@
 // Matmuls of every op table against double-precision products, over odd shapes and addresses.
+#include "src/base/units.h"
 #include "tests/cpu_kernels/isa_sweep.h"
 #include "tests/support/reference_ops.h"
 
@@ -9,20 +10,33 @@ struct Shape {
   std::int64_t n_out, n_in, n_tokens, misalignment;
 };
 
-std::vector<Shape> shapes(std::int64_t block) {
+// All of these for a body that a type has for itself; a few for one that it shares with others.
+std::vector<Shape> shapes(std::int64_t block, bool all_shapes) {
   std::vector<Shape> all;
-  for (std::int64_t blocks = 1; blocks <= 36; ++blocks) {  // past two panels of 16 blocks
+  const std::int64_t most = all_shapes ? 36 : 3;
+  for (std::int64_t blocks = 1; blocks <= most; ++blocks) {  // past two panels of 16 blocks
     all.push_back({5, blocks * block, 1 + blocks % 3, blocks % 3});
   }
   if (block == 1) {
     for (const std::int64_t n_in : {63, 1023, 1024, 1025, 2500}) all.push_back({6, n_in, 3, 2});
   }
+  const std::int64_t n_in = block > 64 ? 768 : 576;
+  if (!all_shapes) {
+    all.push_back({31, n_in, 3, 1});
+    all.push_back({70, n_in, 7, 2});
+    return all;
+  }
   for (const std::int64_t n_tokens : {1, 2, 3, 7, 16, 17, 65}) {
     for (const std::int64_t n_out : {1, 31, 32, 70}) {
-      all.push_back({n_out, 576, n_tokens, n_tokens % 3});
+      all.push_back({n_out, n_in, n_tokens, n_tokens % 3});
     }
   }
   return all;
+}
+
+// At least n, in whole blocks.
+std::int64_t width_of(DType type, std::int64_t n) {
+  return align_up(n, dtype_info(type).block_weights);
 }
 
 struct Product {
@@ -102,7 +116,8 @@ double relative_error(const Product& product, const Shape& shape) {
 TEST_CASE("a product with float activations equals the double-precision product") {
   for (const Isa isa : present_isas()) {
     for (const DType type : matmul_types()) {
-      for (const Shape& shape : shapes(dtype_info(type).block_weights)) {
+      const std::int64_t block = dtype_info(type).block_weights;
+      for (const Shape& shape : shapes(block, block == 1 || type == DType::kQ4_0)) {
         INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
                            << shape.n_in << " tokens " << shape.n_tokens);
         check_product(multiply(cpu_op_table(isa), type, false, shape), shape, 1e-6);
@@ -112,9 +127,12 @@ TEST_CASE("a product with float activations equals the double-precision product"
 }
 
 TEST_CASE("a product with q8 activations equals the product of the dequantised values") {
+  // One for each kind of codes and scales.
+  constexpr DType kOwn[] = {DType::kQ4_0, DType::kQ8_0, DType::kQ2_K, DType::kQ5_K, DType::kQ6_K};
   for (const Isa isa : present_isas()) {
-    for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
-      for (const Shape& shape : shapes(32)) {
+    for (const DType type : int8_types()) {
+      const bool alone = std::find(std::begin(kOwn), std::end(kOwn), type) != std::end(kOwn);
+      for (const Shape& shape : shapes(dtype_info(type).block_weights, alone)) {
         INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
                            << shape.n_in << " tokens " << shape.n_tokens);
         const Product product = multiply(cpu_op_table(isa), type, true, shape);
@@ -134,16 +152,17 @@ TEST_CASE("any split of the rows gives the same bits") {
         for (const bool q8 : {false, true}) {
           const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
           if (function == nullptr) continue;
-          constexpr std::int64_t kOut = 77, kIn = 1120;
+          constexpr std::int64_t kOut = 77;
+          const std::int64_t n_in = width_of(type, 1120);
           Random random(5);
-          const Weights weights(type, kOut, kIn, 1, &random);
-          const std::vector<float> x = random.gauss_vector(n_tokens * kIn);
-          const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
+          const Weights weights(type, kOut, n_in, 1, &random);
+          const std::vector<float> x = random.gauss_vector(n_tokens * n_in);
+          const std::vector<std::byte> rows = quantized(table, x, n_tokens, n_in);
           std::vector<float> whole(at(n_tokens * kOut)), split(at(n_tokens * kOut));
           MatMulArgs args = {weights.data,
                              weights.row_bytes,
                              kOut,
-                             kIn,
+                             n_in,
                              q8 ? static_cast<const void*>(rows.data()) : x.data(),
                              n_tokens,
                              whole.data(),
@@ -171,19 +190,20 @@ TEST_CASE("one token and many tokens give the same bits") {
       for (const bool q8 : {false, true}) {
         const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
         if (function == nullptr) continue;
-        constexpr std::int64_t kOut = 35, kIn = 1120, kTokens = 19;
+        constexpr std::int64_t kOut = 35, kTokens = 19;
+        const std::int64_t n_in = width_of(type, 1120);
         Random random(6);
-        const Weights weights(type, kOut, kIn, 1, &random);
-        const std::vector<float> x = random.gauss_vector(kTokens * kIn);
-        const std::vector<std::byte> rows = quantized(table, x, kTokens, kIn);
+        const Weights weights(type, kOut, n_in, 1, &random);
+        const std::vector<float> x = random.gauss_vector(kTokens * n_in);
+        const std::vector<std::byte> rows = quantized(table, x, kTokens, n_in);
         const std::byte* activations =
             q8 ? rows.data() : reinterpret_cast<const std::byte*>(x.data());
         std::vector<float> together(at(kTokens * kOut)), alone(at(kTokens * kOut));
-        MatMulArgs args = {weights.data, weights.row_bytes, kOut, kIn,  activations,
+        MatMulArgs args = {weights.data, weights.row_bytes, kOut, n_in, activations,
                            kTokens,      together.data(),   kOut, false};
         function(args, {0, kOut});
         for (std::int64_t t = 0; t < kTokens; ++t) {
-          args.x = activations + t * (q8 ? q8_row_bytes(kIn) : kIn * 4);
+          args.x = activations + t * (q8 ? q8_row_bytes(n_in) : n_in * 4);
           args.n_tokens = 1;
           args.out = alone.data() + t * kOut;
           function(args, {0, kOut});
@@ -203,16 +223,17 @@ TEST_CASE("accumulate adds the product to what the output holds") {
         for (const bool q8 : {false, true}) {
           const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
           if (function == nullptr) continue;
-          constexpr std::int64_t kOut = 37, kIn = 1088;
+          constexpr std::int64_t kOut = 37;
+          const std::int64_t n_in = width_of(type, 1088);
           Random random(7);
-          const Weights weights(type, kOut, kIn, 0, &random);
-          const std::vector<float> x = random.gauss_vector(n_tokens * kIn);
-          const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
+          const Weights weights(type, kOut, n_in, 0, &random);
+          const std::vector<float> x = random.gauss_vector(n_tokens * n_in);
+          const std::vector<std::byte> rows = quantized(table, x, n_tokens, n_in);
           std::vector<float> plain(at(n_tokens * kOut)), added(plain.size(), 1000.0f);
           MatMulArgs args = {weights.data,
                              weights.row_bytes,
                              kOut,
-                             kIn,
+                             n_in,
                              q8 ? static_cast<const void*>(rows.data()) : x.data(),
                              n_tokens,
                              plain.data(),
@@ -232,30 +253,32 @@ TEST_CASE("accumulate adds the product to what the output holds") {
 }
 
 TEST_CASE("extreme 8-bit values do not saturate the integer sums") {
-  // Q8_0 weights of -128 and nibbles of 15 against activations of +-127, in every sign pattern of a
-  // pair.
+  // Q8_0 weights of -128 and codes of all ones against activations of +-127, in every sign pattern
+  // of a pair.
   for (const Isa isa : present_isas()) {
     const OpTable& table = cpu_op_table(isa);
-    for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+    for (const DType type : int8_types()) {
       for (const int pattern : {0, 1, 2, 3}) {
         for (const std::int64_t n_tokens : {1, 3}) {
-          constexpr std::int64_t kIn = 64, kOut = 3;
+          constexpr std::int64_t kOut = 3;
+          const std::int64_t n_in = width_of(type, 64);
           Random random(8);
-          const Weights weights(type, kOut, kIn, 0, &random);
-          for (std::int64_t i = 0; i < kOut * weights.row_bytes; ++i) {
-            const bool data = i % dtype_info(type).block_bytes >= (type == DType::kQ4_1 ? 4 : 2);
-            if (data) weights.data[i] = type == DType::kQ8_0 ? std::byte{0x80} : std::byte{0xff};
+          const Weights weights(type, kOut, n_in, 0, &random);
+          const std::int64_t bytes = kOut * weights.row_bytes;
+          std::memset(weights.data, type == DType::kQ8_0 ? 0x80 : 0xff, at(bytes));
+          for (std::int64_t i = 0; i < bytes; i += dtype_info(type).block_bytes) {
+            set_scales(type, weights.data + i, 1.5f);
           }
-          std::vector<float> x(at(n_tokens * kIn));
+          std::vector<float> x(at(n_tokens * n_in));
           for (std::size_t i = 0; i < x.size(); ++i)
             x[i] = (pattern >> (i % 2)) % 2 == 0 ? 3.0f : -3.0f;
-          const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
+          const std::vector<std::byte> rows = quantized(table, x, n_tokens, n_in);
           std::vector<float> out(at(n_tokens * kOut));
-          table.matmul_q8[static_cast<int>(type)]({weights.data, weights.row_bytes, kOut, kIn,
+          table.matmul_q8[static_cast<int>(type)]({weights.data, weights.row_bytes, kOut, n_in,
                                                    rows.data(), n_tokens, out.data(), kOut, false},
                                                   {0, kOut});
           const ProductReference reference = reference_matmul(
-              type, weights.data, weights.row_bytes, kOut, kIn, {x.begin(), x.end()}, n_tokens);
+              type, weights.data, weights.row_bytes, kOut, n_in, {x.begin(), x.end()}, n_tokens);
           for (std::size_t i = 0; i < out.size(); ++i) {
             INFO(isa_name(isa) << ' ' << dtype_info(type).name << " pattern " << pattern);
             REQUIRE(std::abs(out[i] - reference.out[i]) <= 1e-5 * reference.norm[i]);
@@ -269,17 +292,18 @@ TEST_CASE("extreme 8-bit values do not saturate the integer sums") {
 TEST_CASE("a NaN or infinity in the activations stays visible in the product") {
   for (const Isa isa : present_isas()) {
     const OpTable& table = cpu_op_table(isa);
-    for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+    for (const DType type : int8_types()) {
       for (const float bad : {NAN, INFINITY, -INFINITY}) {
         for (const std::int64_t n_tokens : {1, 2}) {
-          constexpr std::int64_t kIn = 96, kOut = 5;
+          constexpr std::int64_t kOut = 5;
+          const std::int64_t n_in = width_of(type, 96);
           Random random(9);
-          const Weights weights(type, kOut, kIn, 0, &random);
-          std::vector<float> x = random.gauss_vector(n_tokens * kIn);
+          const Weights weights(type, kOut, n_in, 0, &random);
+          std::vector<float> x = random.gauss_vector(n_tokens * n_in);
           x[40] = bad;
-          const std::vector<std::byte> rows = quantized(table, x, n_tokens, kIn);
+          const std::vector<std::byte> rows = quantized(table, x, n_tokens, n_in);
           std::vector<float> out(at(n_tokens * kOut));
-          table.matmul_q8[static_cast<int>(type)]({weights.data, weights.row_bytes, kOut, kIn,
+          table.matmul_q8[static_cast<int>(type)]({weights.data, weights.row_bytes, kOut, n_in,
                                                    rows.data(), n_tokens, out.data(), kOut, false},
                                                   {0, kOut});
           for (std::int64_t r = 0; r < kOut; ++r) REQUIRE(std::isnan(out[at(r)]));

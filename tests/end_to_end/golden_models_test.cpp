@@ -76,18 +76,28 @@ TEST_CASE("a Q8_0 model gives the golden logits, exactly and with 8-bit activati
   check_logits("llama_quants/Q8_0", {"-ctk", "f32", "-ctv", "f32"}, kQuantisedInt8);
 }
 
+TEST_CASE("models of k- and i-quants give the golden logits, exactly and with 8-bit activations") {
+  for (const std::string type : {"Q2_K", "Q4_K_M", "Q6_K", "IQ4_XS"}) {
+    check_logits("llama_quants/" + type, kExactF32, kQuantisedFloat32);
+    check_logits("llama_quants/" + type, {"-ctk", "f32", "-ctv", "f32"}, kQuantisedInt8);
+  }
+}
+
 TEST_CASE("every instruction set of this machine gives the golden logits") {
   for (const std::string& isa : present_isas()) {
     INFO(isa);
     check_logits("llama3_rope", {"--exact", "-ctk", "f32", "-ctv", "f32", "--isa", isa}, kFloat32);
     check_logits("llama_quants/Q8_0", {"--isa", isa}, kQuantisedInt8);
+    check_logits("llama_quants/Q4_K_M", {"--isa", isa}, kQuantisedInt8);
   }
 }
 
 TEST_CASE("greedy tokens are the golden ones") {
   check_greedy("llama", kExactF32, kFloat32);
   check_greedy("llama3_rope", kExactF32, kFloat32);
-  check_greedy("llama_quants/Q8_0", kExactF32, kQuantisedFloat32);
+  for (const std::string type : {"Q2_K", "Q4_K_M", "Q6_K", "Q8_0", "IQ4_XS"}) {
+    check_greedy("llama_quants/" + type, kExactF32, kQuantisedFloat32);
+  }
 }
 
 }  // namespace

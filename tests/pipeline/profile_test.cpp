@@ -7,6 +7,7 @@
 
 #include "src/base/error.h"
 #include "src/base/units.h"
+#include "src/ops/weight_types.h"
 #include "tests/support/catch.h"
 #include "tests/support/tiny_model.h"
 
@@ -36,6 +37,30 @@ TEST_CASE("a profile comes back from its file unchanged") {
   CHECK(profile.int8[static_cast<std::size_t>(DType::kF32)].gemv_bytes_per_s == 0);
   write_profile(profile, folder.file("profile.json"));
   CHECK(to_json(read_profile(folder.file("profile.json"))) == to_json(profile));
+}
+
+TEST_CASE("a weight type that is not measured costs as the one that it is like") {
+  Profile profile;
+  profile.dram_bytes_per_s = 10e9;
+  auto& q4_k = profile.int8[static_cast<std::size_t>(DType::kQ4_K)];
+  q4_k = {4.5e9, 1e11, 2e9};  // 8e9 weights a second
+  CHECK(matmul_rates(profile, DType::kQ5_K, true).gemv_bytes_per_s == Approx(5.5e9));
+  CHECK(matmul_rates(profile, DType::kQ5_K, true).gemm_ops_per_s == 1e11);
+  CHECK(matmul_rates(profile, DType::kQ5_K, true).unpack_weights_per_s == 2e9);
+  CHECK(matmul_rates(profile, DType::kQ4_K, true).gemv_bytes_per_s == 4.5e9);
+  CHECK(matmul_rates(profile, DType::kQ5_K, false).gemv_bytes_per_s == 0);
+  q4_k.gemv_bytes_per_s = 9e9;  // memory is the limit
+  CHECK(matmul_rates(profile, DType::kQ5_K, true).gemv_bytes_per_s == 10e9);
+}
+
+TEST_CASE("every weight type costs like one that is measured") {
+  for (const WeightType& row : kWeightTypes) {
+    const WeightType* like = find_weight_type(row.costs_like);
+    INFO(dtype_info(row.type).name);
+    REQUIRE(like != nullptr);
+    CHECK(like->costs_like == like->type);
+    CHECK((!row.int8 || like->int8));
+  }
 }
 
 TEST_CASE("what is measured is plausible, cached, and read from there the next time") {

@@ -157,10 +157,10 @@ TEST_CASE("what the llama graph cannot compute is refused by name") {
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("'blk.1.attn_q.weight'"));
   }
   SECTION("weight types") {
-    model.tensor("blk.0.ffn_up.weight").type = DType::kQ5_0;
+    model.tensor("blk.0.ffn_up.weight").type = DType::kQ8_1;
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported),
-               Contains("tensor 'blk.0.ffn_up.weight' has the type Q5_0; supported: F32, F16, "
-                        "BF16, Q4_0, Q4_1, Q8_0"));
+               Contains("tensor 'blk.0.ffn_up.weight' has the type Q8_1; supported: F32, F16, "
+                        "BF16, Q4_0, Q4_1, Q5_0"));
   }
   SECTION("norm types") {
     model.tensor("blk.0.ffn_norm.weight").type = DType::kF16;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "cpu_kernels/op_table.h"
 #include "src/base/half.h"
 
 namespace windlass::test {
@@ -41,6 +42,20 @@ float q8_0_weight(const std::byte* block, std::int64_t i) {
   return f32_from_f16(half_at(block)) * static_cast<float>(q);
 }
 
+bool has_own_loop(DType type) {
+  switch (type) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kQ4_0:
+    case DType::kQ4_1:
+    case DType::kQ8_0:
+      return true;
+    default:
+      return false;
+  }
+}
+
 float weight_at(DType type, const std::byte* row, std::int64_t i) {
   switch (type) {
     case DType::kF32:
@@ -56,7 +71,7 @@ float weight_at(DType type, const std::byte* row, std::int64_t i) {
     case DType::kQ8_0:
       return q8_0_weight(row + i / 32 * 34, i % 32);
     default:
-      throw std::logic_error("no reference for this type");
+      throw std::logic_error("no loop of its own for this type");
   }
 }
 
@@ -69,6 +84,11 @@ bool sees(const AttentionArgs& args, const KvSegment& segment, std::int64_t toke
 
 std::vector<float> reference_dequantize(DType type, const std::byte* row, std::int64_t n) {
   std::vector<float> out(static_cast<std::size_t>(n));
+  if (!has_own_loop(type)) {
+    cpu_op_table(Isa::kScalar)
+        .dequantize_rows[static_cast<std::size_t>(type)]({&row, out.data(), 1, n}, {0, 1});
+    return out;
+  }
   for (std::int64_t i = 0; i < n; ++i) out[static_cast<std::size_t>(i)] = weight_at(type, row, i);
   return out;
 }

@@ -12,7 +12,8 @@
 namespace windlass::test {
 
 // Weights of one row in the layout of `type`, to the float values that the format defines
-// (bit-exact). REQUIRES: type is F32, F16, BF16, Q4_0, Q4_1 or Q8_0.
+// (bit-exact). Types other than F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are dequantised by the scalar
+// op table, which tests/golden/quants pins down.
 std::vector<float> reference_dequantize(DType type, const std::byte* row, std::int64_t n);
 
 // The q8 form of one row (op_args.h) and back.
