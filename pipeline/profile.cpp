@@ -19,7 +19,7 @@
 namespace windlass {
 namespace {
 
-constexpr int kProfileVersion = 2;
+constexpr int kProfileVersion = 3;
 
 nlohmann::json rates_json(const std::array<MatMulRates, kDTypeCount>& rates) {
   nlohmann::json json = nlohmann::json::object();

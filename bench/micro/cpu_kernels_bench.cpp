@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cpu_kernels/op_table.h"
+#include "src/ops/weight_types.h"
 
 namespace windlass {
 namespace {
@@ -183,24 +184,27 @@ void register_matmuls() {
       matmul(state, type, q8, n_out, n_in, n_tokens, from_dram);
     })->UseRealTime();
   };
-  for (const DType type : {DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
+  for (const WeightType& row : kWeightTypes) {
+    const DType type = row.type;
     const std::string name(dtype_info(type).name);
+    if (!row.int8) {
+      add("gemv/dram/" + name + "/2048x3072", type, false, 2048, 3072, 1, true);
+      add("gemm/" + name + "/2048x3072x512", type, false, 2048, 3072, 512, true);
+      continue;
+    }
+    const std::int64_t small = dtype_info(type).block_weights == 256 ? 768 : 576;
+    const std::string small_name = name + "/1536x" + std::to_string(small);
     add("gemv/dram/" + name + "/8192x3072", type, true, 8192, 3072, 1, true);
     add("gemv/dram/" + name + "/3072x8192", type, true, 3072, 8192, 1, true);
-    add("gemv/dram/" + name + "/1536x576", type, true, 1536, 576, 1, true);
-    add("gemv/cached/" + name + "/1536x576", type, true, 1536, 576, 1, false);
+    add("gemv/dram/" + small_name, type, true, 1536, small, 1, true);
+    add("gemv/cached/" + small_name, type, true, 1536, small, 1, false);
     for (const std::int64_t n_tokens : {2, 4, 8, 16, 32, 128, 512}) {
       add("gemm/" + name + "/2048x3072x" + std::to_string(n_tokens), type, true, 2048, 3072,
           n_tokens, true);
     }
-    add("gemm/" + name + "/1536x576x512", type, true, 1536, 576, 512, false);
+    add("gemm/" + small_name + "x512", type, true, 1536, small, 512, false);
     add("exact/" + name + "/2048x3072x1", type, false, 2048, 3072, 1, true);
     add("exact/" + name + "/2048x3072x512", type, false, 2048, 3072, 512, true);
-  }
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
-    const std::string name(dtype_info(type).name);
-    add("gemv/dram/" + name + "/2048x3072", type, false, 2048, 3072, 1, true);
-    add("gemm/" + name + "/2048x3072x512", type, false, 2048, 3072, 512, true);
   }
 }
 
