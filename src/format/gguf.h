@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "src/format/gguf_header_builder.h"
 #include "src/format/tensor_table.h"
 
 namespace windlass {
@@ -36,23 +37,12 @@ void for_each_string(const TensorTable& table, const std::string& key,
 
 // Writes a GGUF v3 file: all metadata and tensor infos first, then tensor data in declaration order, streamed.
 // The file appears under its name only when finish() succeeded (see OutputFile).
-class GgufWriter {
+class GgufWriter : public GgufHeaderBuilder {
  public:
   explicit GgufWriter(const std::string& path, std::int64_t alignment_bytes = 32);
   ~GgufWriter();  // removes the partial file unless finish() succeeded
   GgufWriter(const GgufWriter&) = delete;
   GgufWriter& operator=(const GgufWriter&) = delete;
-
-  void add_metadata(const std::string& key, const MetadataValue& value);
-  void add_metadata_u32(const std::string& key, std::uint32_t value);
-  void add_metadata_f32(const std::string& key, float value);
-  void add_string_array(const std::string& key, const std::vector<std::string>& values);
-  void add_int_array(const std::string& key, const std::vector<std::int32_t>& values);
-  void add_float_array(const std::string& key, const std::vector<float>& values);
-  // Copies key (scalar or array) byte for byte from another file.
-  void copy_metadata(const TensorTable& from, const std::string& key);
-  // shape slowest first, as in TensorInfo.
-  void add_tensor(const std::string& name, DType type, const std::vector<std::int64_t>& shape);
 
   // Call once, after all add_*; then write each tensor's bytes in order, in any pieces.
   void begin_data();
@@ -63,6 +53,8 @@ class GgufWriter {
   std::int64_t finish();
 
  private:
+  void finish_tensor();
+
   struct State;
   std::unique_ptr<State> state_;
 };
