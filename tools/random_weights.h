@@ -15,9 +15,9 @@ namespace windlass {
 class RandomWeights {
  public:
   explicit RandomWeights(std::uint64_t seed);
-  // Fills whole blocks of `type` with weights of zero mean and about this standard deviation,
-  // uniformly spread. REQUIRES: type is one of F32, F16, BF16, Q4_0, Q4_1, Q8_0; bytes.size() is a
-  // multiple of its block.
+  // Fills whole blocks of `type` with weights of about zero mean and this standard deviation; codes
+  // are uniformly spread (within a factor of 1.5 for MXFP4, whose scales are powers of two, and of
+  // 1.2 for NVFP4). REQUIRES: a row of kWeightTypes; bytes.size() is a multiple of its block.
   void fill(DType type, double deviation, std::span<std::byte> bytes);
 
  private:

@@ -1,6 +1,9 @@
 #include "tools/synth_shape.h"
 
+#include <fmt/ranges.h>
+
 #include "src/base/error.h"
+#include "src/ops/weight_types.h"
 #include "tools/nearest.h"
 
 namespace windlass {
@@ -34,11 +37,11 @@ const Preset& find_preset(const std::string& name) {
 
 DType synth_type(const std::string& name, const char* flag) {
   const auto type = dtype_by_name(name);
-  for (const DType known :
-       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1, DType::kQ8_0}) {
-    if (type == known) return known;
-  }
-  fail(ErrorCode::kUsage, "{} {}: known are f32, f16, bf16, q4_0, q4_1, q8_0", flag, name);
+  if (type && find_weight_type(*type) != nullptr) return *type;
+  std::vector<std::string> names;
+  for (const WeightType& row : kWeightTypes) names.emplace_back(dtype_info(row.type).name);
+  fail(ErrorCode::kUsage, "{} {}: the nearest is {}; known are {}", flag, name,
+       nearest_name(name, names), fmt::join(names, ", "));
 }
 
 void require(bool condition, const char* flag, std::int64_t value, const char* rule) {
