@@ -34,7 +34,8 @@ constexpr std::array kFolderArrows = {
 constexpr std::array kSrcArrows = {
     Arrow{"device", "base"}, Arrow{"format", "base"}, Arrow{"ops", "base"},
     Arrow{"text", "base"},   Arrow{"model", "base"},  Arrow{"model", "format"},
-    Arrow{"text", "format"}, Arrow{"model", "ops"},
+    Arrow{"text", "format"}, Arrow{"model", "ops"},   Arrow{"quant", "base"},
+    Arrow{"quant", "format"},
 };
 
 template <std::size_t n>
