@@ -44,6 +44,7 @@ int plan_command(const Invocation& invocation);
 int profile_command(const Invocation& invocation);
 int doctor_command(const Invocation& invocation);
 int info_command(const Invocation& invocation);
+int convert_command(const Invocation& invocation);
 int synth_command(const Invocation& invocation);
 
 }  // namespace windlass

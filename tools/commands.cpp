@@ -64,6 +64,11 @@ void declare_doctor(CLI::App& app, Options& o) {
                  "holds the machine profile; empty: $XDG_CACHE_HOME/windlass");
 }
 
+void declare_convert(CLI::App& app, Options& o) {
+  add_model_option(app, o);
+  add_convert_options(app, o);
+}
+
 constexpr Command kCommands[] = {
     {"run", "generate text, or chat (-cnv)", declare_run, run_command},
     {"logits", "logits of every token of a text, to a NumPy file", declare_logits, logits_command},
@@ -74,6 +79,7 @@ constexpr Command kCommands[] = {
     {"doctor", "what this machine offers, and what to do about what it lacks", declare_doctor,
      doctor_command},
     {"info", "what a model file holds", add_model_option, info_command},
+    {"convert", "write a float model's weights as another type", declare_convert, convert_command},
     {"synth", "write a random model of a given shape", add_synth_options, synth_command},
 };
 

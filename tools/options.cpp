@@ -91,10 +91,22 @@ void add_plan_options(CLI::App& app, Options& o) {
       "another machine: [PROFILE.json,]k=v,... with ram, dram, nvme (rates such as 7GB/s), cores");
 }
 
+void add_convert_options(CLI::App& app, Options& o) {
+  app.add_option("output", o.output, "file to write (OUT.gguf)");
+  app.add_option("--type", o.weight_type,
+                 "of the matrices: f32 | f16 | bf16 | q8_0 | q4_0 | q4_1 | q5_0 | q5_1 | iq4_nl | "
+                 "q2_k | q3_k | q4_k | q5_k | q6_k");
+  app.add_option("--output-type", o.output_type,
+                 "of the output matrix; empty: q6_k where --type is smaller, else as --type");
+  app.add_option("--ram", o.ram, "memory for buffers, such as 64MiB, or auto");
+  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
+}
+
 void add_synth_options(CLI::App& app, Options& o) {
   app.add_option("output", o.output, "file to write (OUT.gguf)");
   app.add_option("--preset", o.shape.preset, "llama-1b | 3b | 8b | 70b");
-  app.add_option("--type", o.weight_type, "of the matrices: f32 | f16 | bf16 | q4_0 | q4_1 | q8_0");
+  app.add_option("--type", o.weight_type,
+                 "of the matrices: f32, f16, bf16, q4_0, q4_k, iq4_xs or any other of ggml's");
   app.add_option("--layers", o.shape.layers, "instead of a preset: transformer layers");
   app.add_option("--embd", o.shape.embd, "model width");
   app.add_option("--ffn", o.shape.ffn, "feed-forward width");

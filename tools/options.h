@@ -66,6 +66,7 @@ void add_text_options(CLI::App& app, Options& options);  // -p -f and how specia
 void add_ids_option(CLI::App& app, Options& options);
 void add_generation_options(CLI::App& app, Options& options);
 void add_plan_options(CLI::App& app, Options& options);
+void add_convert_options(CLI::App& app, Options& options);
 void add_synth_options(CLI::App& app, Options& options);
 
 }  // namespace windlass

@@ -1,0 +1,102 @@
+// windlass convert: a float model's weights in another type, streamed into a new GGUF, from where
+// an interrupted run left off.
+#include "pipeline/convert.h"
+
+#include <fmt/ranges.h>
+
+#include <limits>
+#include <map>
+
+#include "src/base/error.h"
+#include "src/base/units.h"
+#include "src/format/gguf.h"
+#include "src/quant/encode.h"
+#include "tools/files.h"
+#include "tools/json_output.h"
+#include "tools/nearest.h"
+#include "tools/outputs.h"
+#include "tools/progress.h"
+#include "tools/session.h"
+
+namespace windlass {
+namespace {
+
+DType convert_type(const std::string& name, const char* flag) {
+  const auto type = dtype_by_name(name);
+  if (type && can_encode(*type)) return *type;
+  std::vector<std::string> names;
+  for (const DType known : encodable_types()) names.emplace_back(dtype_info(known).name);
+  fail(ErrorCode::kUsage, "{} {}: the nearest is {}; known are {}", flag, name,
+       nearest_name(name, names), fmt::join(names, ", "));
+}
+
+ConvertOptions make_convert_options(const Invocation& invocation) {
+  const Options& options = invocation.options;
+  if (options.output.empty() || !invocation.given("type")) {
+    fail(ErrorCode::kUsage,
+         "give a file and a type: windlass convert -m IN.gguf OUT.gguf --type q4_k");
+  }
+  ConvertOptions convert;
+  convert.output = options.output;
+  convert.types.matrices = convert_type(options.weight_type, "--type");
+  convert.types.output = options.output_type.empty()
+                             ? default_output_type(convert.types.matrices)
+                             : convert_type(options.output_type, "--output-type");
+  if (options.threads < 0)
+    fail(ErrorCode::kUsage, "--threads {}: must not be negative", options.threads);
+  convert.threads = options.threads == 0 ? usable_cores() : options.threads;
+  convert.memory_bytes = options.ram == "auto" ? std::numeric_limits<std::int64_t>::max() / 2
+                                               : parse_size(options.ram, "--ram");
+  return convert;
+}
+
+std::string_view name_of(DType type) { return dtype_info(type).name; }
+
+// Tensors whose rows are no whole blocks of what was wanted, by row length and types.
+std::string fallback_notes(const TensorTable& source, const ConvertReport& report) {
+  std::map<std::string, int> notes;
+  for (std::size_t i = 0; i < report.choices.size(); ++i) {
+    const auto [type, wanted] = report.choices[i];
+    if (type == wanted) continue;
+    ++notes[fmt::format("with rows of {} weights, which {} does not divide: {} instead of {}",
+                        source.tensors[i].n_cols(), dtype_info(wanted).block_weights, name_of(type),
+                        name_of(wanted))];
+  }
+  std::string text;
+  for (const auto& [note, count] : notes) text += fmt::format("{} tensors {}\n", count, note);
+  return text;
+}
+
+nlohmann::json to_json(const TensorTable& source, const ConvertReport& report) {
+  nlohmann::json json = {{"bytes", report.size_bytes},
+                         {"resumed_bytes", report.resumed_bytes},
+                         {"fallbacks", nlohmann::json::array()}};
+  for (std::size_t i = 0; i < report.choices.size(); ++i) {
+    const auto [type, wanted] = report.choices[i];
+    if (type == wanted) continue;
+    json["fallbacks"].push_back(
+        {{"tensor", source.tensors[i].name}, {"type", name_of(type)}, {"wanted", name_of(wanted)}});
+  }
+  return json;
+}
+
+}  // namespace
+
+int convert_command(const Invocation& invocation) {
+  const Options& options = invocation.options;
+  const ConvertOptions convert = make_convert_options(invocation);
+  const TensorTable source = read_gguf(require_model(options));
+  check_outputs(options, source.files);
+  ProgressDisplay display(options.progress);
+  const ConvertReport report = convert_model(source, convert, display.callback());
+  display.clear();
+  fmt::print(stderr, "{}", fallback_notes(source, report));
+  if (options.json) {
+    print_json(to_json(source, report));
+  } else {
+    print(fmt::format("{}: {}\n", options.output, format_size(report.size_bytes)));
+  }
+  return 0;
+}
+
+}  // namespace windlass
