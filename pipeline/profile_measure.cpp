@@ -82,20 +82,30 @@ class CpuProbe {
     std::vector<float> out(static_cast<std::size_t>(kManyRows * stretch));
     const void* x = int8 ? static_cast<const void*>(aligned_q8()) : activations_.data();
     MatMulArgs args{memory_.data(), bytes, stretch, kWidth, x, 1, out.data(), stretch, false};
-    // Seconds a weight at n_tokens rows, the weights coming from the first n_rows of memory.
-    const auto weight_s = [&](std::int64_t n_tokens, std::int64_t n_rows) {
+    // Seconds a weight at n_tokens rows: n_out rows of weights at a time, from the first n_rows of
+    // memory. As long for a slow type as for a fast one, which goes through most of the memory.
+    const auto weight_s = [&](std::int64_t n_tokens, std::int64_t n_out, std::int64_t n_rows,
+                              double least_s) {
       args.n_tokens = n_tokens;
-      const std::int64_t parts = std::max<std::int64_t>(n_rows / stretch, 1);
-      const double pass_s = seconds_of([&] {
-        for (std::int64_t part = 0; part < parts; ++part) {
-          args.weights = memory_.data() + part * stretch * bytes;
-          run_op(team_, function, args);
-        }
-      });
-      return pass_s / static_cast<double>(parts * stretch * kWidth);
+      args.n_out = n_out;
+      const std::int64_t parts = std::max<std::int64_t>(n_rows / n_out, 1);
+      const auto run_part = [&](std::int64_t part) {
+        args.weights = memory_.data() + part * n_out * bytes;
+        run_op(team_, function, args);
+      };
+      run_part(0);  // not counted
+      const double begin_s = now_s();
+      std::int64_t done = 0;
+      do {
+        run_part(++done % parts);
+      } while (now_s() - begin_s < least_s);
+      return (now_s() - begin_s) / static_cast<double>(done * n_out * kWidth);
     };
-    return {weight_s(1, rows), weight_s(kSomeRows, std::min(rows, 64 * kMiB / bytes)),
-            weight_s(kManyRows, stretch)};
+    // At many rows a few chunks for each thread do.
+    const std::int64_t few = std::min<std::int64_t>(stretch, 128 * team_.n_threads());
+    return {weight_s(1, stretch, rows, 0.06),
+            weight_s(kSomeRows, few, std::min(rows, 64 * kMiB / bytes), 0.03),
+            weight_s(kManyRows, few, few, 0.03)};
   }
 
   void attention(Profile& profile) {
