@@ -10,10 +10,13 @@
 namespace windlass {
 namespace {
 
-inline void put_iq3_vector(unsigned codes, const float* magnitudes, unsigned signs, float scale,
-                           float* out) {
+// magnitude(code) for each of four codes.
+template <class Magnitude>
+inline void put_iq3_vector(unsigned codes, unsigned signs, float scale, float* out,
+                           Magnitude magnitude) {
   for (int j = 0; j < 4; ++j) {
-    out[j] = with_sign(scale * magnitudes[codes >> (3 * j) & 7u], signs, j);
+    const int code = static_cast<int>(codes >> (3 * j) & 7u);
+    out[j] = scale * static_cast<float>(magnitude(code) * sign_of(signs, j));
   }
 }
 
@@ -23,7 +26,9 @@ struct Format<DType::kIQ3_XXS> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 98;
   template <class V>
   static void dequantize(const std::uint8_t* from, float* out, std::int64_t n) {
-    constexpr float kMagnitudes[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+    const auto magnitude = [](int code) {
+      return 4 + 8 * code + ((code + 1) >> 3) * 2;
+    };  // .. 52, 62
     for (; n > 0; n -= 256, from += kBlockBytes) {
       const float d = half_at<V>(from);
       for (int b = 0; b < 8; ++b) {
@@ -32,7 +37,7 @@ struct Format<DType::kIQ3_XXS> {
         const float scale = d * (0.5f + static_cast<float>(bits >> 28)) * 0.5f;
         for (int k = 0; k < 8; ++k, out += 4) {
           const unsigned signs = even_signs(bits >> (7 * (k / 2)) & 127u) >> (4 * (k % 2));
-          put_iq3_vector(kIq3XxsCodes[from[2 + 8 * b + k]], kMagnitudes, signs, scale, out);
+          put_iq3_vector(kIq3XxsCodes[from[2 + 8 * b + k]], signs, scale, out, magnitude);
         }
       }
     }
@@ -46,7 +51,7 @@ struct Format<DType::kIQ3_S> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 110;
   template <class V>
   static void dequantize(const std::uint8_t* from, float* out, std::int64_t n) {
-    constexpr float kMagnitudes[8] = {1, 3, 5, 7, 9, 11, 13, 15};
+    const auto magnitude = [](int code) { return 2 * code + 1; };
     for (; n > 0; n -= 256, from += kBlockBytes) {
       const float d = half_at<V>(from);
       for (int k = 0; k < 64; ++k, out += 4) {
@@ -54,8 +59,8 @@ struct Format<DType::kIQ3_S> {
         const unsigned ninth = from[66 + b] >> (k % 8) & 1u;
         const unsigned signs = static_cast<unsigned>(from[74 + k / 2]) >> (4 * (k % 2));
         const int scale = from[106 + b / 2] >> (4 * (b % 2)) & 15;
-        put_iq3_vector(kIq3SCodes[from[2 + k] | ninth << 8], kMagnitudes, signs,
-                       d * static_cast<float>(1 + 2 * scale), out);
+        put_iq3_vector(kIq3SCodes[from[2 + k] | ninth << 8], signs,
+                       d * static_cast<float>(1 + 2 * scale), out, magnitude);
       }
     }
   }

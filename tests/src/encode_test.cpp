@@ -74,14 +74,21 @@ double relative_error(DType type, const std::vector<float>& rows) {
   return sum / static_cast<double>(kRows);
 }
 
-// The same figure of ggml_quantize_chunk without an importance matrix on these rows, decoded by
-// gguf-py 0.19.0: llama.cpp 0.5.0-dev as vendored in llama_cpp_python 0.3.36.
-const std::map<DType, double> kGgmlError = {
-    {DType::kF16, 0.000206},  {DType::kBF16, 0.001666},   {DType::kQ8_0, 0.005766},
-    {DType::kQ4_0, 0.092320}, {DType::kQ4_1, 0.080270},   {DType::kQ5_0, 0.045727},
-    {DType::kQ5_1, 0.038842}, {DType::kIQ4_NL, 0.079563}, {DType::kQ2_K, 0.301206},
-    {DType::kQ3_K, 0.155589}, {DType::kQ4_K, 0.073471},   {DType::kQ5_K, 0.037090},
-    {DType::kQ6_K, 0.018799}};
+// `ggml`: the same figure of ggml_quantize_chunk without an importance matrix on these rows,
+// decoded by gguf-py 0.19.0: llama.cpp 0.5.0-dev as vendored in llama_cpp_python 0.3.36. `ours`:
+// what these encoders gave when they were written, so that no change makes them worse unseen.
+struct Figures {
+  double ggml, ours;
+};
+const std::map<DType, Figures> kErrors = {
+    {DType::kF16, {0.000206, 0.000206}},  {DType::kBF16, {0.001666, 0.001666}},
+    {DType::kQ8_0, {0.005766, 0.005533}}, {DType::kQ4_0, {0.092320, 0.087461}},
+    {DType::kQ4_1, {0.080270, 0.070995}}, {DType::kQ5_0, {0.045727, 0.043288}},
+    {DType::kQ5_1, {0.038842, 0.034898}}, {DType::kIQ4_NL, {0.079563, 0.076725}},
+    {DType::kQ2_K, {0.301206, 0.260060}}, {DType::kQ3_K, {0.155589, 0.148707}},
+    {DType::kQ4_K, {0.073471, 0.071602}}, {DType::kQ5_K, {0.037090, 0.035705}},
+    {DType::kQ6_K, {0.018799, 0.018111}},
+};
 
 }  // namespace
 
@@ -93,7 +100,8 @@ TEST_CASE("encoders lose no more than ggml's do") {
     if (type == DType::kF32) {
       CHECK(error == 0);
     } else {
-      CHECK(error <= kGgmlError.at(type) + 5e-7);  // the last digit of the figures
+      CHECK(error <= kErrors.at(type).ggml + 5e-7);  // the last digit of the figures
+      CHECK(error <= kErrors.at(type).ours * 1.0002 + 5e-7);
     }
   }
 }
