@@ -30,11 +30,11 @@ struct AttentionTile {
   alignas(64) float keys[kKeyTileFloats];       // [block keys, padded_dim]: K, then V
   alignas(64) float queries[kQueryTileFloats];  // [queries, padded_dim], times args.scale
   alignas(64) float scores[kMaxQueries][kMaxBlockKeys];
-  float* out[kMaxQueries];                   // [head_dim] each: o, not yet divided by l
+  float* out[kMaxQueries];                   // [value_dim] each: o, not yet divided by l
   float max[kMaxQueries], sum[kMaxQueries];  // m and l
   std::int64_t position[kMaxQueries];
-  std::int64_t visible[kMaxQueries];  // keys of the block that the query sees: the first so many
-  std::int64_t n_queries, padded_dim, block_keys;
+  WorkRange visible[kMaxQueries];                  // keys of the block that the query sees
+  std::int64_t n_queries, padded_dim, block_keys;  // padded_dim: of keys and values, the larger
 };
 
 // Largest block of keys of this head size that fits: a multiple of 4.
@@ -42,55 +42,66 @@ inline std::int64_t block_keys(std::int64_t padded_dim) {
   return smaller(kMaxBlockKeys, kKeyTileFloats / padded_dim / 4 * 4);
 }
 
+// Keys or values `range` of the block whose first lies at `from`, `dim` elements each.
 template <class V, class Kv>
-inline void load_keys(AttentionTile* tile, const std::byte* from, std::int64_t n,
-                      std::int64_t head_dim) {
+inline void load_keys(AttentionTile* tile, const std::byte* from, WorkRange range,
+                      std::int64_t dim) {
   const std::uint8_t* bytes = reinterpret_cast<const std::uint8_t*>(from);
-  for (std::int64_t k = 0; k < n; ++k) {
-    Format<Kv::kType>::template dequantize<V>(bytes + k * head_dim * Kv::kBytes,
-                                              tile->keys + k * tile->padded_dim, head_dim);
+  for (std::int64_t k = range.begin; k < range.end; ++k) {
+    Format<Kv::kType>::template dequantize<V>(bytes + k * dim * Kv::kBytes,
+                                              tile->keys + k * tile->padded_dim, dim);
   }
-  for (std::int64_t i = n * tile->padded_dim; i < round_up(n, 4) * tile->padded_dim; ++i) {
+  const std::int64_t end = round_up(range.end, 4) * tile->padded_dim;
+  for (std::int64_t i = range.end * tile->padded_dim; i < end; ++i) {
     tile->keys[i] = 0.0f;  // dot_tile takes keys by fours
   }
 }
 
 template <class V, int T>
-inline void score_queries(AttentionTile* tile, std::int64_t query, std::int64_t n) {
-  for (std::int64_t k = 0; k < n; k += 4) {
+inline void score_queries(AttentionTile* tile, std::int64_t query, WorkRange range,
+                          std::int64_t dim) {
+  for (std::int64_t k = range.begin; k < range.end; k += 4) {
     float sums[T * 4];
     dot_tile<V, T>(tile->keys + k * tile->padded_dim, tile->padded_dim,
-                   tile->queries + query * tile->padded_dim, tile->padded_dim, tile->padded_dim,
-                   sums);
+                   tile->queries + query * tile->padded_dim, tile->padded_dim, dim, sums);
     for (int t = 0; t < T; ++t) __builtin_memcpy(&tile->scores[query + t][k], sums + t * 4, 16);
   }
 }
 
+// dim: of a key, in whole vectors.
 template <class V>
-inline void score_block(AttentionTile* tile, std::int64_t n) {
+inline void score_block(AttentionTile* tile, WorkRange range, std::int64_t dim) {
   std::int64_t q = 0;
-  for (; q + 4 <= tile->n_queries; q += 4) score_queries<V, 4>(tile, q, n);
+  for (; q + 4 <= tile->n_queries; q += 4) score_queries<V, 4>(tile, q, range, dim);
   switch (tile->n_queries - q) {
     case 3:
-      score_queries<V, 3>(tile, q, n);
+      score_queries<V, 3>(tile, q, range, dim);
       break;
     case 2:
-      score_queries<V, 2>(tile, q, n);
+      score_queries<V, 2>(tile, q, range, dim);
       break;
     case 1:
-      score_queries<V, 1>(tile, q, n);
+      score_queries<V, 1>(tile, q, range, dim);
       break;
     default:
       break;
   }
 }
 
+template <class V>
+inline void cap_scores(float* scores, std::int64_t n, float cap) {
+  for (std::int64_t i = 0; i < n; i += V::kLanes) {
+    V::store_n(scores + i, soft_cap<V>(V::load_n(scores + i, n - i), V::set1(cap)), n - i);
+  }
+}
+
 // Scores to weights exp(score - m); m, l and o take the block in.
 template <class V>
-inline void weigh_block(AttentionTile* tile, std::int64_t query, std::int64_t head_dim) {
-  const std::int64_t n = tile->visible[query];
-  if (n == 0) return;
-  float* scores = tile->scores[query];
+inline void weigh_block(AttentionTile* tile, std::int64_t query, const AttentionArgs& args) {
+  const std::int64_t n = tile->visible[query].end - tile->visible[query].begin;
+  if (n <= 0) return;
+  float* scores = tile->scores[query] + tile->visible[query].begin;
+  if (args.soft_cap > 0) cap_scores<V>(scores, n, args.soft_cap);
   typename V::F largest = V::set1(tile->max[query]);
   std::int64_t i = 0;
   for (; i + V::kLanes <= n; i += V::kLanes) largest = V::max(largest, V::load(scores + i));
@@ -109,8 +120,8 @@ inline void weigh_block(AttentionTile* tile, std::int64_t query, std::int64_t he
   tile->max[query] = max;
   if (old == 1.0f) return;
   float* out = tile->out[query];
-  for (i = 0; i < head_dim; i += V::kLanes) {
-    const std::int64_t left = head_dim - i;
+  for (i = 0; i < args.value_dim; i += V::kLanes) {
+    const std::int64_t left = args.value_dim - i;
     V::store_n(out + i, first ? V::zero() : V::mul(V::load_n(out + i, left), V::set1(old)), left);
   }
 }
@@ -157,14 +168,26 @@ inline void add_values_of(AttentionTile* tile, std::int64_t query, std::int64_t 
   }
 }
 
-// Q queries over the keys that all of them see, then each over the rest of its own.
+// Q queries over the keys that all of them see, each over the rest of its own before and after: in
+// ascending order of keys for every query, whoever shares its group.
 template <class V, int Q>
 inline void add_values_group(AttentionTile* tile, std::int64_t query, std::int64_t head_dim) {
-  const std::int64_t* visible = tile->visible + query;
-  std::int64_t common = visible[0];
-  for (int q = 1; q < Q; ++q) common = smaller(common, visible[q]);
-  add_values_of<V, Q>(tile, query, 0, common, head_dim);
-  for (int q = 0; q < Q; ++q) add_values_of<V, 1>(tile, query + q, common, visible[q], head_dim);
+  const WorkRange* visible = tile->visible + query;
+  WorkRange common = visible[0];
+  for (int q = 1; q < Q; ++q) {
+    common.begin = larger(common.begin, visible[q].begin);
+    common.end = smaller(common.end, visible[q].end);
+  }
+  common.end = larger(common.begin, common.end);
+  for (int q = 0; q < Q; ++q) {
+    const std::int64_t end = smaller(visible[q].end, common.begin);
+    add_values_of<V, 1>(tile, query + q, visible[q].begin, end, head_dim);
+  }
+  add_values_of<V, Q>(tile, query, common.begin, common.end, head_dim);
+  for (int q = 0; q < Q; ++q) {
+    const std::int64_t begin = larger(visible[q].begin, common.end);
+    add_values_of<V, 1>(tile, query + q, begin, visible[q].end, head_dim);
+  }
 }
 
 template <class V>
@@ -186,54 +209,81 @@ inline void add_values_block(AttentionTile* tile, std::int64_t head_dim) {
   }
 }
 
-// Sets `visible` for keys [first, first + n) of the segment; returns the most that any query sees.
-inline std::int64_t mark_visible(AttentionTile* tile, const KvSegment& segment, std::int64_t first,
-                                 std::int64_t n) {
-  std::int64_t most = 0;
+// Position of the first key that a query at `position` sees.
+inline std::int64_t first_seen(const AttentionArgs& args, std::int64_t position) {
+  return args.window > 0 ? position - args.window + 1 : 0;
+}
+
+// Sets `visible` for keys [first, first + n) of the segment; returns the range that the queries see
+// between them.
+inline WorkRange mark_visible(AttentionTile* tile, const AttentionArgs& args,
+                              const KvSegment& segment, std::int64_t first, std::int64_t n) {
+  const std::int64_t block_position = segment.first_position + first;
+  WorkRange seen = {n, 0};
   for (std::int64_t q = 0; q < tile->n_queries; ++q) {
-    const std::int64_t seen =
-        segment.causal ? tile->position[q] - (segment.first_position + first) + 1 : n;
-    tile->visible[q] = larger(0, smaller(seen, n));
-    most = larger(most, tile->visible[q]);
+    WorkRange& visible = tile->visible[q];
+    const std::int64_t end = tile->position[q] - block_position + 1;
+    visible.begin = larger(0, first_seen(args, tile->position[q]) - block_position);
+    visible.end = segment.causal ? smaller(end, n) : n;
+    if (visible.begin >= visible.end) visible = {0, 0};
+    if (visible.end == 0) continue;
+    seen.begin = smaller(seen.begin, visible.begin);
+    seen.end = larger(seen.end, visible.end);
   }
-  return most;
+  return seen;
+}
+
+// The first key of the page from which on some query of the tile sees keys: pages that lie before
+// every window are not visited.
+inline std::int64_t first_page_key(const AttentionTile* tile, const AttentionArgs& args,
+                                   const KvSegment& segment) {
+  std::int64_t first = segment.n_keys;
+  for (std::int64_t q = 0; q < tile->n_queries; ++q) {
+    first = smaller(first, first_seen(args, tile->position[q]) - segment.first_position);
+  }
+  return larger(first, 0) / args.page_tokens * args.page_tokens;
 }
 
 template <class V, class Kv>
 inline void attend_segment(AttentionTile* tile, const AttentionArgs& args, const KvSegment& segment,
                            std::int64_t kv_head) {
-  const std::int64_t row_bytes = args.head_dim * Kv::kBytes;
-  const std::int64_t v_offset = args.kv_heads * args.page_tokens * row_bytes;
+  const std::int64_t key_bytes = args.key_dim * Kv::kBytes;
+  const std::int64_t value_bytes = args.value_dim * Kv::kBytes;
+  const std::int64_t key_width = round_up(args.key_dim, V::kLanes);
   std::int64_t n = 0;
-  for (std::int64_t first = 0; first < segment.n_keys; first += n) {
+  for (std::int64_t first = first_page_key(tile, args, segment); first < segment.n_keys;
+       first += n) {
     const std::int64_t slot = first % args.page_tokens;
     n = smaller(smaller(tile->block_keys, args.page_tokens - slot), segment.n_keys - first);
-    const std::int64_t seen = mark_visible(tile, segment, first, n);
-    if (seen == 0) continue;
-    const std::byte* keys =
-        segment.pages[first / args.page_tokens] + (kv_head * args.page_tokens + slot) * row_bytes;
-    load_keys<V, Kv>(tile, keys, seen, args.head_dim);
-    score_block<V>(tile, seen);
-    for (std::int64_t q = 0; q < tile->n_queries; ++q) weigh_block<V>(tile, q, args.head_dim);
-    load_keys<V, Kv>(tile, keys + v_offset, seen, args.head_dim);
-    add_values_block<V>(tile, args.head_dim);
+    WorkRange seen = mark_visible(tile, args, segment, first, n);
+    if (seen.begin >= seen.end) continue;
+    seen.begin = seen.begin / 4 * 4;  // dot_tile takes keys by fours
+    const std::byte* keys = segment.pages[first / args.page_tokens];
+    const std::byte* values = keys + args.kv_heads * args.page_tokens * key_bytes;
+    const std::int64_t row = kv_head * args.page_tokens + slot;
+    load_keys<V, Kv>(tile, keys + row * key_bytes, seen, args.key_dim);
+    score_block<V>(tile, seen, key_width);
+    for (std::int64_t q = 0; q < tile->n_queries; ++q) weigh_block<V>(tile, q, args);
+    load_keys<V, Kv>(tile, values + row * value_bytes, seen, args.value_dim);
+    add_values_block<V>(tile, args.value_dim);
   }
 }
 
 template <class V>
 inline void start_query(AttentionTile* tile, const AttentionArgs& args, std::int64_t token,
                         std::int64_t head) {
-  const std::int64_t at = (token * args.heads + head) * args.head_dim;
+  const float* query = vector_at(args.q, token, head);
   const std::int64_t q = tile->n_queries++;
-  tile->out[q] = args.out + at;
+  tile->out[q] = args.out + (token * args.heads + head) * args.value_dim;
   tile->max[q] = -__builtin_inff();
   tile->sum[q] = 0.0f;
   tile->position[q] = args.positions[token];
-  for (std::int64_t i = 0; i < args.head_dim; i += V::kLanes) {
-    const std::int64_t n = args.head_dim - i;
+  for (std::int64_t i = 0; i < args.key_dim; i += V::kLanes) {
     V::store(tile->queries + q * tile->padded_dim + i,
-             V::mul(V::load_n(args.q + at + i, n), V::set1(args.scale)));
-    V::store_n(tile->out[q] + i, V::zero(), n);
+             V::mul(V::load_n(query + i, args.key_dim - i), V::set1(args.scale)));
+  }
+  for (std::int64_t i = 0; i < args.value_dim; i += V::kLanes) {
+    V::store_n(tile->out[q] + i, V::zero(), args.value_dim - i);
   }
 }
 
@@ -245,8 +295,8 @@ inline void attend_tile(AttentionTile* tile, const AttentionArgs& args, std::int
   for (std::int64_t q = 0; q < tile->n_queries; ++q) {
     if (tile->sum[q] == 0.0f) continue;  // saw no key: zeros
     const typename V::F inverse = V::set1(1.0f / tile->sum[q]);
-    for (std::int64_t i = 0; i < args.head_dim; i += V::kLanes) {
-      const std::int64_t n = args.head_dim - i;
+    for (std::int64_t i = 0; i < args.value_dim; i += V::kLanes) {
+      const std::int64_t n = args.value_dim - i;
       V::store_n(tile->out[q] + i, V::mul(V::load_n(tile->out[q] + i, n), inverse), n);
     }
   }
@@ -257,7 +307,7 @@ template <class V, class Kv>
 void attention(const AttentionArgs& args, WorkRange range) {
   AttentionTile tile;
   tile.n_queries = 0;
-  tile.padded_dim = round_up(args.head_dim, V::kLanes);
+  tile.padded_dim = round_up(larger(args.key_dim, args.value_dim), V::kLanes);
   tile.block_keys = block_keys(tile.padded_dim);
   const std::int64_t tile_queries = smaller(kMaxQueries, kQueryTileFloats / tile.padded_dim);
   const std::int64_t group = args.heads / args.kv_heads;

@@ -1,4 +1,4 @@
-// RMS norm, RoPE, SwiGLU, the q8 form of activations, KV append, row lookup: the ops that touch
+// Norms, sums, scales, RoPE, the q8 form of activations, KV append, row lookup: the ops that touch
 // each value once. For inclusion by isa_*.cpp alone.
 #pragma once
 
@@ -11,48 +11,95 @@
 namespace windlass {
 namespace {
 
+// Of x - mean.
 template <class V>
-inline float sum_of_squares(const float* x, std::int64_t n) {
+inline float sum_of_squares(const float* x, std::int64_t n, float mean) {
   constexpr int kSums = 4;  // independent sums hide the latency of the multiply-add
+  const typename V::F shift = V::set1(mean);
   typename V::F sum[kSums] = {V::zero(), V::zero(), V::zero(), V::zero()};
   std::int64_t i = 0;
   for (; i + kSums * V::kLanes <= n; i += kSums * V::kLanes) {
     for (int k = 0; k < kSums; ++k) {
-      const typename V::F value = V::load(x + i + k * V::kLanes);
+      const typename V::F value = V::sub(V::load(x + i + k * V::kLanes), shift);
       sum[k] = V::fma(value, value, sum[k]);
     }
   }
+  float means[V::kLanes];  // zeros minus zeros in the lanes past the end
+  V::store(means, shift);
   for (; i < n; i += V::kLanes) {
-    const typename V::F value = V::load_n(x + i, n - i);
+    const typename V::F value = V::sub(V::load_n(x + i, n - i), V::load_n(means, n - i));
     sum[0] = V::fma(value, value, sum[0]);
   }
   return V::sum(V::add(V::add(sum[0], sum[1]), V::add(sum[2], sum[3])));
 }
 
+// out = (in - shift) * scale * (weight + offset)
 template <class V>
-void rms_norm(const RmsNormArgs& args, WorkRange range) {
+inline void scale_row(const NormArgs& args, const float* in, float* out, float shift, float scale) {
+  const typename V::F shifts = V::set1(shift), scales = V::set1(scale);
+  const typename V::F offset = V::set1(args.weight_offset);
+  for (std::int64_t i = 0; i < args.width; i += V::kLanes) {
+    const std::int64_t n = args.width - i;
+    const typename V::F value = V::mul(V::sub(V::load_n(in + i, n), shifts), scales);
+    V::store_n(out + i, V::mul(value, V::add(V::load_n(args.weight + i, n), offset)), n);
+  }
+}
+
+template <class V>
+void rms_norm(const NormArgs& args, WorkRange range) {
   for (std::int64_t row = range.begin; row < range.end; ++row) {
-    const float* in = args.in + row * args.width;
-    float* out = args.out + row * args.width;
-    const float mean = sum_of_squares<V>(in, args.width) / static_cast<float>(args.width);
-    const typename V::F scale = V::set1(1.0f / __builtin_sqrtf(mean + args.epsilon));
-    for (std::int64_t i = 0; i < args.width; i += V::kLanes) {
-      const std::int64_t n = args.width - i;
-      const typename V::F value = V::mul(V::load_n(in + i, n), scale);
-      V::store_n(out + i, V::mul(value, V::load_n(args.weight + i, n)), n);
+    for (std::int64_t h = 0; h < args.vectors; ++h) {
+      const float* in = vector_at(args.in, row, h);
+      const float mean = sum_of_squares<V>(in, args.width, 0.0f) / static_cast<float>(args.width);
+      const float scale = 1.0f / __builtin_sqrtf(mean + args.epsilon);
+      scale_row<V>(args, in, vector_at(args.out, row, h), 0.0f, scale);
     }
   }
 }
 
 template <class V>
-void swiglu(const SwiGluArgs& args, WorkRange range) {
-  const typename V::F one = V::set1(1.0f);
-  for (std::int64_t i = range.begin * args.width; i < range.end * args.width; i += V::kLanes) {
-    const std::int64_t n = range.end * args.width - i;
-    const typename V::F gate = V::load_n(args.gate + i, n);
-    const typename V::F sigmoid_inverse = V::add(one, exp<V>(V::sub(V::zero(), gate)));
-    const typename V::F silu = V::div(gate, sigmoid_inverse);
-    V::store_n(args.out + i, V::mul(silu, V::load_n(args.up + i, n)), n);
+inline float sum_of(const float* x, std::int64_t n) {
+  typename V::F sum = V::zero();
+  for (std::int64_t i = 0; i < n; i += V::kLanes) sum = V::add(sum, V::load_n(x + i, n - i));
+  return V::sum(sum);
+}
+
+template <class V>
+void layer_norm(const NormArgs& args, WorkRange range) {
+  const float width = static_cast<float>(args.width);
+  for (std::int64_t row = range.begin; row < range.end; ++row) {
+    for (std::int64_t h = 0; h < args.vectors; ++h) {
+      const float* in = vector_at(args.in, row, h);
+      const float mean = sum_of<V>(in, args.width) / width;
+      const float variance = sum_of_squares<V>(in, args.width, mean) / width;
+      const float scale = 1.0f / __builtin_sqrtf(variance + args.epsilon);
+      scale_row<V>(args, in, vector_at(args.out, row, h), mean, scale);
+    }
+  }
+}
+
+template <class V>
+void add(const AddArgs& args, WorkRange range) {
+  for (std::int64_t row = range.begin; row < range.end; ++row) {
+    const float* in = args.in + row * args.in_stride;
+    float* out = args.out + row * args.out_stride;
+    for (std::int64_t i = 0; i < args.width; i += V::kLanes) {
+      const std::int64_t n = args.width - i;
+      V::store_n(out + i, V::add(V::load_n(out + i, n), V::load_n(in + i, n)), n);
+    }
+  }
+}
+
+template <class V>
+void scale(const ScaleArgs& args, WorkRange range) {
+  const typename V::F factor = V::set1(args.scale), cap = V::set1(args.soft_cap);
+  for (std::int64_t row = range.begin; row < range.end; ++row) {
+    float* x = args.x + row * args.stride;
+    for (std::int64_t i = 0; i < args.width; i += V::kLanes) {
+      const std::int64_t n = args.width - i;
+      const typename V::F scaled = V::mul(V::load_n(x + i, n), factor);
+      V::store_n(x + i, args.soft_cap > 0 ? soft_cap<V>(scaled, cap) : scaled, n);
+    }
   }
 }
 
@@ -83,7 +130,7 @@ void rope(const RopeArgs& args, WorkRange range) {
     const float* cos = args.cos + t * pairs;
     const float* sin = args.sin + t * pairs;
     for (std::int64_t head = 0; head < args.heads; ++head) {
-      float* x = args.x + (t * args.heads + head) * args.head_dim;
+      float* x = vector_at(args.x, t, head);
       if (args.interleaved) {
         rotate_neighbours(x, cos, sin, pairs);
       } else {
@@ -188,16 +235,16 @@ inline void store_kv_row(const float* from, std::byte* to, std::int64_t n) {
 
 template <class V, class Kv>
 void kv_append(const KvAppendArgs& args, WorkRange range) {
-  const std::int64_t row_bytes = args.head_dim * Kv::kBytes;
-  const std::int64_t v_offset = args.kv_heads * args.page_tokens * row_bytes;
+  const std::int64_t key_bytes = args.key_dim * Kv::kBytes;
+  const std::int64_t value_bytes = args.value_dim * Kv::kBytes;
   for (std::int64_t t = range.begin; t < range.end; ++t) {
     const std::int64_t slot = args.first_slot + t;
-    std::byte* page = args.pages[slot / args.page_tokens];
+    std::byte* keys = args.pages[slot / args.page_tokens];
+    std::byte* values = keys + args.kv_heads * args.page_tokens * key_bytes;
     for (std::int64_t g = 0; g < args.kv_heads; ++g) {
-      const std::int64_t from = (t * args.kv_heads + g) * args.head_dim;
-      std::byte* to = page + (g * args.page_tokens + slot % args.page_tokens) * row_bytes;
-      store_kv_row<V, Kv>(args.k + from, to, args.head_dim);
-      store_kv_row<V, Kv>(args.v + from, to + v_offset, args.head_dim);
+      const std::int64_t row = g * args.page_tokens + slot % args.page_tokens;
+      store_kv_row<V, Kv>(vector_at(args.k, t, g), keys + row * key_bytes, args.key_dim);
+      store_kv_row<V, Kv>(vector_at(args.v, t, g), values + row * value_bytes, args.value_dim);
     }
   }
 }

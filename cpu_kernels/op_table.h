@@ -78,11 +78,14 @@ class Team {
 // How an op is cut into chunks: op_items says how many items it has (the unit is stated at its
 // struct), op_grain how many of them make a chunk for a team of n_threads. The cut never changes a
 // result.
-inline std::int64_t op_items(const RmsNormArgs& args) { return args.rows; }
+inline std::int64_t op_items(const NormArgs& args) { return args.rows; }
 inline std::int64_t op_items(const QuantizeRowsArgs& args) { return args.rows; }
 inline std::int64_t op_items(const MatMulArgs& args) { return args.n_out; }
+inline std::int64_t op_items(const MatMulTransposedArgs& args) { return args.n_out; }
 inline std::int64_t op_items(const RopeArgs& args) { return args.tokens; }
-inline std::int64_t op_items(const SwiGluArgs& args) { return args.rows; }
+inline std::int64_t op_items(const ActivateArgs& args) { return args.rows; }
+inline std::int64_t op_items(const AddArgs& args) { return args.rows; }
+inline std::int64_t op_items(const ScaleArgs& args) { return args.rows; }
 inline std::int64_t op_items(const DequantizeRowsArgs& args) { return args.n_rows; }
 inline std::int64_t op_items(const KvAppendArgs& args) { return args.tokens; }
 inline std::int64_t op_items(const AttentionArgs& args) { return args.tokens * args.kv_heads; }
@@ -105,8 +108,9 @@ inline constexpr std::int64_t kLeastFloats = 8192;  // of an elementwise op: 32 
 
 }  // namespace internal
 
-inline std::int64_t op_grain(const RmsNormArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+inline std::int64_t op_grain(const NormArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.vectors * args.width, internal::kLeastFloats, 1,
+                            n_threads);
 }
 inline std::int64_t op_grain(const QuantizeRowsArgs& args, int n_threads) {
   return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
@@ -115,15 +119,21 @@ inline std::int64_t op_grain(const RopeArgs& args, int n_threads) {
   return internal::grain_of(args.tokens, args.heads * args.dims, internal::kLeastFloats, 1,
                             n_threads);
 }
-inline std::int64_t op_grain(const SwiGluArgs& args, int n_threads) {
+inline std::int64_t op_grain(const ActivateArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+}
+inline std::int64_t op_grain(const AddArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+}
+inline std::int64_t op_grain(const ScaleArgs& args, int n_threads) {
   return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
 }
 inline std::int64_t op_grain(const DequantizeRowsArgs& args, int n_threads) {
   return internal::grain_of(args.n_rows, args.width, internal::kLeastFloats, 1, n_threads);
 }
 inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
-  return internal::grain_of(args.tokens, 2 * args.kv_heads * args.head_dim, internal::kLeastFloats,
-                            1, n_threads);
+  return internal::grain_of(args.tokens, args.kv_heads * (args.key_dim + args.value_dim),
+                            internal::kLeastFloats, 1, n_threads);
 }
 // At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many
 // tokens share them; at most 256 KiB, so that the last chunks of a long op end together; whole
@@ -135,13 +145,20 @@ inline std::int64_t op_grain(const MatMulArgs& args, int n_threads) {
       kPanelRows, kMostBytes / std::max<std::int64_t>(args.row_bytes, 1) / kPanelRows * kPanelRows);
   return std::min(most, internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads));
 }
+// At least 128 columns, two cache lines and more of each row that a chunk walks down.
+inline std::int64_t op_grain(const MatMulTransposedArgs& args, int n_threads) {
+  constexpr std::int64_t kLeastMultiplies = 65536, kColumns = 128;
+  return internal::grain_of(args.n_out, args.n_in * args.n_tokens, kLeastMultiplies, kColumns,
+                            n_threads);
+}
 // Items of one kv head at one token; in a prefill, chunks of up to 10 tokens share each block of
 // keys that they widen.
 inline std::int64_t op_grain(const AttentionArgs& args, int n_threads) {
   constexpr std::int64_t kLeastMultiplies = 32768, kTokens = 10;
   std::int64_t keys = 1;
   for (std::int64_t s = 0; s < args.n_segments; ++s) keys += args.segments[s].n_keys;
-  const std::int64_t work = 2 * keys * args.head_dim * (args.heads / args.kv_heads);
+  if (args.window > 0) keys = std::min(keys, args.window);
+  const std::int64_t work = keys * (args.key_dim + args.value_dim) * (args.heads / args.kv_heads);
   if (args.tokens == 1) return std::max<std::int64_t>(1, kLeastMultiplies / work);
   const std::int64_t grain =
       internal::grain_of(args.tokens, work * args.kv_heads, kLeastMultiplies, 1, n_threads);

@@ -1,10 +1,12 @@
 // The op table of a vector layer. For inclusion by isa_*.cpp alone.
 #pragma once
 
+#include "cpu_kernels/activation_inl.h"
 #include "cpu_kernels/attention_inl.h"
 #include "cpu_kernels/elementwise_inl.h"
 #include "cpu_kernels/matmul_f32_inl.h"
 #include "cpu_kernels/matmul_q8_inl.h"
+#include "cpu_kernels/matmul_transposed_inl.h"
 #include "src/ops/op_table.h"
 #include "src/ops/weight_types.h"
 
@@ -20,6 +22,9 @@ constexpr void add_weight_types(OpTable* table) {
     table->matmul_f32[kIndex] = matmul_f32<V, kType>;
     table->dequantize_rows[kIndex] = dequantize_rows<V, kType>;
     if constexpr (kWeightTypes[kRow].int8) table->matmul_q8[kIndex] = matmul_q8<V, kType>;
+    if constexpr (Format<kType>::kBlockWeights == 1) {
+      table->matmul_transposed[kIndex] = matmul_transposed<V, kType>;
+    }
     add_weight_types<V, kRow + 1>(table);
   }
 }
@@ -29,9 +34,15 @@ constexpr OpTable make_table(const char* name) {
   OpTable table = {};
   table.name = name;
   table.rms_norm = rms_norm<V>;
+  table.layer_norm = layer_norm<V>;
   table.quantize_rows = quantize_rows<V>;
   table.rope = rope<V>;
-  table.swiglu = swiglu<V>;
+  table.activate[static_cast<int>(Activation::kSilu)] = activate<V, Silu>;
+  table.activate[static_cast<int>(Activation::kGeluTanh)] = activate<V, GeluTanh>;
+  table.activate[static_cast<int>(Activation::kGeluErf)] = activate<V, GeluErf>;
+  table.activate[static_cast<int>(Activation::kRelu)] = activate<V, Relu>;
+  table.add = add<V>;
+  table.scale = scale<V>;
   table.kv_append[static_cast<int>(KvType::kF16)] = kv_append<V, KvF16>;
   table.kv_append[static_cast<int>(KvType::kF32)] = kv_append<V, KvF32>;
   table.attention[static_cast<int>(KvType::kF16)] = attention<V, KvF16>;

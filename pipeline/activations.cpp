@@ -28,6 +28,14 @@ std::int64_t row_stride_bytes(const BufferSpec& buffer, std::int64_t tile_column
   return (buffer.tiled ? tile_columns : buffer.width) * static_cast<std::int64_t>(sizeof(float));
 }
 
+std::int64_t widest_row(const LayerGraph& graph) {
+  std::int64_t width = 0;
+  for (const BufferSpec& buffer : graph.buffers) {
+    if (!buffer.tiled) width = std::max(width, buffer.width);
+  }
+  return width;
+}
+
 }  // namespace
 
 ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec,
@@ -44,12 +52,13 @@ ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec
     layout.row_strides.push_back(stride);
     layout.offsets.push_back(carver.take(rows * stride));
   }
-  const std::int64_t rope_bytes =
-      token_rows * spec.rope.dims / 2 * static_cast<std::int64_t>(sizeof(float));
-  layout.rope_cos_offset = carver.take(rope_bytes);
-  layout.rope_sin_offset = carver.take(rope_bytes);
+  constexpr auto kFloatBytes = static_cast<std::int64_t>(sizeof(float));
+  layout.rope_offset = carver.take(token_rows * spec.rope.dims * kFloatBytes);
+  layout.window_rope_offset =
+      carver.take(spec.window_rope ? token_rows * spec.window_rope->dims * kFloatBytes : 0);
   layout.positions_offset =
       carver.take(token_rows * static_cast<std::int64_t>(sizeof(std::int32_t)));
+  layout.vector_offset = carver.take(widest_row(graph) * kFloatBytes);
   layout.size_bytes = carver.total();
   return layout;
 }

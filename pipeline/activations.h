@@ -10,11 +10,13 @@ namespace windlass {
 
 struct ActivationLayout {
   std::int64_t token_rows = 0, logits_rows = 0;
-  std::int64_t tile_columns = 0;                          // columns of a tiled buffer held at once
-  std::vector<std::int64_t> offsets;                      // by BufferId, 64-byte aligned
-  std::vector<std::int64_t> row_strides;                  // bytes between rows, by BufferId
-  std::int64_t rope_cos_offset = 0, rope_sin_offset = 0;  // f32 [token_rows, dims/2]
-  std::int64_t positions_offset = 0;                      // int32 [token_rows]
+  std::int64_t tile_columns = 0;          // columns of a tiled buffer held at once
+  std::vector<std::int64_t> offsets;      // by BufferId, 64-byte aligned
+  std::vector<std::int64_t> row_strides;  // bytes between rows, by BufferId
+  std::int64_t rope_offset = 0,
+               window_rope_offset = 0;  // cosines, then sines: f32 [token_rows, dims/2] each
+  std::int64_t positions_offset = 0;    // int32 [token_rows]
+  std::int64_t vector_offset = 0;       // f32: one row of a weight, widened
   std::int64_t size_bytes = 0;
 };
 

@@ -16,22 +16,23 @@ double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) con
   const std::int64_t rows = op.rows == RowSet::kTokens ? load.rows : load.logits_rows;
   const double overhead = parts_.profile.op_overhead_s;
   if (op.kind == OpKind::kMatMul) return overhead + mat_mul_s(op, entry, rows);
-  if (op.kind == OpKind::kAttention) return overhead + attention_s(load);
+  if (op.kind == OpKind::kAttention) return overhead + attention_s(op, load);
   if (op.kind == OpKind::kEmitLogits) {
     return ratio(static_cast<double>(rows * entry.n_rows) * sizeof(float),
                  parts_.profile.dram_bytes_per_s);
   }
   // Elementwise: one or two inputs and an output of f32, mostly from cache: 8 bytes an element at
   // DRAM speed is generous.
-  const BufferId buffer = op.in != kNoBuffer ? op.in : op.out;
-  const std::int64_t width = parts_.graph.buffers[static_cast<std::size_t>(index_of(buffer))].width;
+  const View& view = op.in.present() ? op.in : op.out;
+  const std::int64_t width = parts_.graph.buffer(view.buffer).tiled
+                                 ? entry.n_rows
+                                 : view.vectors * parts_.graph.width_of(view);
   return overhead + ratio(8.0 * static_cast<double>(rows * width), parts_.profile.dram_bytes_per_s);
 }
 
 double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const {
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
-  const bool int8 =
-      parts_.graph.buffers[static_cast<std::size_t>(index_of(op.in))].kind == BufferKind::kQ8;
+  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
   const MatMulRates rate = matmul_rates(parts_.profile, tensor.type, int8);
   const double weights = static_cast<double>(entry.n_rows * tensor.n_cols());
   const double stream_s =
@@ -42,13 +43,21 @@ double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::i
   return std::max(stream_s, compute_s);
 }
 
-double CostModel::attention_s(const StepLoad& load) const {
-  const double keys =
-      static_cast<double>(load.depth_tokens) + 0.5 * static_cast<double>(load.rows + 1);
+double CostModel::attention_s(const GraphOp& op, const StepLoad& load) const {
+  const double depth = static_cast<double>(load.depth_tokens),
+               rows = static_cast<double>(load.rows);
+  double keys = depth + 0.5 * (rows + 1);  // that a query sees, on average
+  double read_keys = keys;
+  if (op.window_tokens > 0) {
+    const auto window = static_cast<double>(op.window_tokens);
+    keys = std::min(keys, window);
+    read_keys = std::min(read_keys, window + 0.5 * (rows - 1));
+  }
   const double kv_bytes =
-      keys * 2.0 * static_cast<double>(parts_.spec.kv_dim() * kv_element_bytes(parts_.kv_type));
+      read_keys * static_cast<double>((parts_.spec.k_dim() + parts_.spec.v_dim()) *
+                                      kv_element_bytes(parts_.kv_type));
   const double ops =
-      4.0 * static_cast<double>(load.rows) * keys * static_cast<double>(parts_.spec.q_dim());
+      2.0 * rows * keys * static_cast<double>(parts_.spec.q_dim() + parts_.spec.attention_dim());
   return std::max(ratio(kv_bytes, parts_.profile.attention_bytes_per_s),
                   ratio(ops, parts_.profile.attention_ops_per_s));
 }
@@ -64,9 +73,11 @@ double CostModel::read_s(std::int64_t size_bytes) const {
   return ratio(static_cast<double>(size_bytes), parts_.profile.disk_bytes_per_s);
 }
 
-std::int64_t CostModel::fetched_bytes(const ComputeEntry& entry, const StepLoad& load) const {
+std::int64_t CostModel::fetched_bytes(const ComputeEntry& entry, const StepLoad& load,
+                                      bool embedding_resident) const {
   const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
-  if (op.kind != OpKind::kEmbedRows) return 0;
+  if (!fetches_rows(op.kind)) return 0;
+  if (embedding_resident && op.kind == OpKind::kEmbedRows) return 0;
   // A row of b bytes at any 32-byte offset covers b/4096 + 1 pages on average.
   return load.rows * align_up(parts_.tensors.at(op.weight).row_bytes() + 1, kDirectAlignment);
 }

@@ -39,13 +39,14 @@ class CostModel {
   double read_s(std::int64_t size_bytes) const;
   double read_latency_s() const { return parts_.profile.disk_latency_s; }
   double small_read_s() const { return parts_.profile.disk_small_read_s; }
-  // Bytes read for rows fetched singly by this entry (0 for all but kEmbedRows), rounded out to
-  // pages.
-  std::int64_t fetched_bytes(const ComputeEntry& entry, const StepLoad& load) const;
+  // Bytes read for rows fetched singly by this entry (0 for ops that fetch none), rounded out to
+  // pages. embedding_resident: those of the token embedding come from memory.
+  std::int64_t fetched_bytes(const ComputeEntry& entry, const StepLoad& load,
+                             bool embedding_resident) const;
 
  private:
   double mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const;
-  double attention_s(const StepLoad& load) const;
+  double attention_s(const GraphOp& op, const StepLoad& load) const;
   CostModelParts parts_;
 };
 

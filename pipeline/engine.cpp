@@ -38,7 +38,7 @@ struct Engine::State {
   int wanted_threads() const { return options.threads > 0 ? options.threads : usable_cores(); }
   TierManagerOptions tier_options();
   OpRunnerParts op_runner_parts();
-  std::vector<float> read_frequency_factors();
+  std::vector<float> read_rope_factors(const RopeSpec& spec);
   void note_fallbacks();
   Counters counters() const { return {now_s(), tiers.disk_to_host(), executor.stats()}; }
   void stop_if_interrupted() const {
@@ -63,7 +63,7 @@ struct Engine::State {
   TierManager tiers;
   ResidentSet pinned, decode_pinned;
   Team team;
-  RopeTable rope;
+  RopeTable rope, window_rope;
   OpRunner runner;
   Ring ring;
   Executor executor;
@@ -89,7 +89,9 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
       pinned(tiers, plan.blocks, plan.placement().pinned, memory.pinned()),
       decode_pinned(tiers, plan.blocks, plan.placement().decode_pinned, memory.activations()),
       team(wanted_threads()),
-      rope(model.spec.rope, read_frequency_factors()),
+      rope(model.spec.rope, read_rope_factors(model.spec.rope)),
+      window_rope(model.spec.window_rope.value_or(model.spec.rope),
+                  read_rope_factors(model.spec.window_rope.value_or(model.spec.rope))),
       runner(op_runner_parts()),
       ring(tiers, memory.ring(), plan.placement().ring_slots, plan.placement().slot_bytes),
       executor(tiers, runner, ring, std::max(most_blocks(plan.with_head), most_blocks(plan.decode)),
@@ -115,6 +117,7 @@ OpRunnerParts Engine::State::op_runner_parts() {
           plan.layout,
           plan.decode_layout,
           rope,
+          window_rope,
           tiers,
           cpu_op_table(options.isa),
           team,
@@ -122,10 +125,11 @@ OpRunnerParts Engine::State::op_runner_parts() {
           memory.staging()};
 }
 
-// llama-3's rope_freqs.weight: [dims/2] floats, read once.
-std::vector<float> Engine::State::read_frequency_factors() {
-  const TensorId id = model.spec.rope.frequency_factors;
-  if (id == kNoTensor) return {};
+// [dims/2] floats, read once.
+std::vector<float> Engine::State::read_rope_factors(const RopeSpec& spec) {
+  const RopeFactors& factors = spec.factors_for(plan.context_tokens);
+  const TensorId id = factors.tensor;
+  if (id == kNoTensor) return factors.values;
   const std::int32_t row = 0;
   const std::byte* bytes = nullptr;
   tiers.fetch_rows(id, std::span(&row, 1), memory.staging(), std::span(&bytes, 1));

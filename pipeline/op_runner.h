@@ -22,6 +22,7 @@ struct OpRunnerParts {
   const ActivationLayout&
       one_row_layout;  // for steps of one row; what lies past it stays untouched
   const RopeTable& rope;
+  const RopeTable& window_rope;  // read where spec.window_rope says that there is one
   TierManager& tiers;
   const OpTable& ops;
   Team& team;
@@ -39,20 +40,34 @@ class OpRunner {
   void run(const ComputeEntry& entry, const std::byte* weights, const StepInput& step);
 
  private:
+  // op_runner.cpp: what moves rows.
+  void fill_angles(const RopeTable& table, std::int64_t offset, std::int64_t row,
+                   std::int64_t position);
   void embed_rows(const GraphOp& op, const StepInput& step);
-  void rms_norm(const GraphOp& op, const std::byte* weights);
+  void embed_positions(const GraphOp& op);
+  void fetch(const GraphOp& op, std::span<const std::int32_t> rows, float* out);
+  void select_rows(const GraphOp& op, const StepInput& step);
+  void emit_logits(const GraphOp& op, const ComputeEntry& entry, const StepInput& step);
+  // op_runner_math.cpp: what computes.
+  void norm(const GraphOp& op, const std::byte* weights);
   void quantize_rows(const GraphOp& op);
   void mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
+  void mat_mul_transposed(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
+  void add(const GraphOp& op, const std::byte* weights);
   void rope(const GraphOp& op);
   void kv_append(const GraphOp& op, const StepInput& step);
   void attention(const GraphOp& op, const StepInput& step);
-  void swiglu(const GraphOp& op);
-  void select_rows(const GraphOp& op, const StepInput& step);
-  void emit_logits(const GraphOp& op, const ComputeEntry& entry, const StepInput& step);
+  void activate(const GraphOp& op);
+  void scale(const GraphOp& op, const ComputeEntry& entry);
 
   std::byte* bytes(BufferId id) const;
-  float* floats(BufferId id) const { return reinterpret_cast<float*>(bytes(id)); }
-  const BufferSpec& spec_of(BufferId id) const;
+  // First element of the view in row 0, floats between rows, and the view as kernels take it.
+  float* floats(const View& view) const;
+  std::int64_t stride(const View& view) const;
+  Vectors vectors(const View& view, std::int64_t first_row = 0) const;
+  // A weight of one row as floats, widened where the file has another type.
+  const float* row_of_floats(const GraphOp& op, const std::byte* weights);
+  std::int32_t* positions() const;
   std::int64_t rows_of(const GraphOp& op) const {
     return op.rows == RowSet::kTokens ? rows_ : logits_rows_;
   }
@@ -60,8 +75,8 @@ class OpRunner {
   OpRunnerParts parts_;
   const ActivationLayout* layout_;  // of the step
   std::int64_t rows_ = 0, logits_rows_ = 0;
-  std::int64_t fetch_rows_ = 0;                 // rows that fit the staging area at once
-  std::vector<const std::byte*> row_pointers_;  // [fetch_rows_]
+  std::vector<const std::byte*> row_pointers_;  // of rows that fit the staging area at once
+  std::vector<std::int32_t> position_rows_;     // [as many]: rows of the position table
 };
 
 }  // namespace windlass

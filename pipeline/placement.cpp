@@ -187,7 +187,7 @@ std::vector<BlockId> touched_blocks(const LayerGraph& graph, const BlockTable& b
   std::vector<BlockId> touched;
   std::vector<bool> seen(blocks.blocks().size(), false);
   for (const GraphOp& op : graph.ops) {
-    if (op.weight == kNoTensor || op.kind == OpKind::kEmbedRows) continue;
+    if (op.weight == kNoTensor || fetches_rows(op.kind)) continue;
     const BlockRange range = blocks.of_tensor(op.weight);
     for (std::int32_t i = 0; i < range.count; ++i) {
       const std::int32_t id = index_of(range.first) + i;

@@ -29,6 +29,11 @@ std::vector<std::int32_t> pinned_runs(const BlockTable& blocks, const Placement&
   return run_of;
 }
 
+// Whether an op reads a tile of logits.
+bool on_tile(const LayerGraph& graph, const GraphOp& op) {
+  return op.in.present() && graph.buffer(op.in.buffer).tiled;
+}
+
 // Writes a plan entry by entry; merges neighbours that lie together in memory.
 class PlanWriter {
  public:
@@ -54,7 +59,7 @@ class PlanWriter {
       ++plan_.compute.back().blocks.count;
       plan_.compute.back().n_rows += blocks_.at(id).n_rows;
       if (!is_pinned(id)) note_use();
-      if (tiled) add_emit(op + 1);
+      if (tiled) add_tile_ops(op + 1);
     }
   }
 
@@ -62,15 +67,18 @@ class PlanWriter {
   std::int32_t run_of(BlockId id) const { return run_of_[static_cast<std::size_t>(index_of(id))]; }
   bool is_pinned(BlockId id) const { return run_of(id) >= 0; }
   bool is_tiled(std::int32_t op) const {
-    const BufferId out = graph_.ops[static_cast<std::size_t>(op)].out;
-    return graph_.buffers[static_cast<std::size_t>(index_of(out))].tiled;
+    return graph_.buffer(graph_.ops[static_cast<std::size_t>(op)].out.buffer).tiled;
   }
 
-  // The finished columns leave before the next block overwrites them.
-  void add_emit(std::int32_t op) {
-    WINDLASS_CHECK(graph_.ops[static_cast<std::size_t>(op)].kind == OpKind::kEmitLogits, op);
+  // What works on the finished columns, the last op being the one that hands them out: before the
+  // next block overwrites them.
+  void add_tile_ops(std::int32_t op) {
     const ComputeEntry tile = plan_.compute.back();
-    plan_.compute.push_back({op, {}, tile.first_row, tile.n_rows});
+    const auto end = static_cast<std::int32_t>(graph_.ops.size());
+    WINDLASS_CHECK(op < end && on_tile(graph_, graph_.ops[static_cast<std::size_t>(op)]), op);
+    for (; op < end && on_tile(graph_, graph_.ops[static_cast<std::size_t>(op)]); ++op) {
+      plan_.compute.push_back({op, {}, tile.first_row, tile.n_rows});
+    }
   }
 
   // Extends the last load by a file neighbour while it fits the slot; true if a new load began.
@@ -128,8 +136,8 @@ Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placemen
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const GraphOp& op = graph.ops[i];
     if (!with_head && op.rows == RowSet::kLogits) continue;
-    if (op.kind == OpKind::kEmitLogits) continue;  // written with the tiles it empties
-    if (op.weight == kNoTensor || op.kind == OpKind::kEmbedRows) {
+    if (on_tile(graph, op)) continue;  // written with the tiles that it works on
+    if (op.weight == kNoTensor || fetches_rows(op.kind)) {
       writer.add_plain(static_cast<std::int32_t>(i));
     } else {
       writer.add_weighted(static_cast<std::int32_t>(i));
@@ -167,9 +175,8 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(
   return candidates;
 }
 
-Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& blocks,
-                 const CostModel& costs, const StepLoad& load, std::int64_t limit_bytes,
-                 bool resident) {
+Bound make_bound(const Plan& plan, const BlockTable& blocks, const CostModel& costs,
+                 const StepLoad& load, std::int64_t limit_bytes, bool resident) {
   std::int64_t touched_bytes = 0;
   std::int64_t fetched_bytes = 0;
   double cpu_s = 0;
@@ -177,9 +184,7 @@ Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& bl
     for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
       touched_bytes += blocks.at(BlockId{index_of(entry.blocks.first) + i}).extent.size_bytes;
     }
-    if (!resident && graph.ops[static_cast<std::size_t>(entry.op)].kind == OpKind::kEmbedRows) {
-      fetched_bytes += costs.fetched_bytes(entry, load);
-    }
+    fetched_bytes += costs.fetched_bytes(entry, load, resident);
     cpu_s += costs.compute_s(entry, load);
   }
   const double disk_s =

@@ -38,9 +38,8 @@ struct Bound {
   double step_s = 0;
   std::string bottleneck;  // "disk_to_host" or "cpu"
 };
-Bound make_bound(const Plan& plan, const LayerGraph& graph, const BlockTable& blocks,
-                 const CostModel& costs, const StepLoad& load, std::int64_t limit_bytes,
-                 bool embedding_resident);
+Bound make_bound(const Plan& plan, const BlockTable& blocks, const CostModel& costs,
+                 const StepLoad& load, std::int64_t limit_bytes, bool embedding_resident);
 
 // Whether rows fetched singly come from pinned memory (a tied, wholly pinned embedding).
 bool embedding_resident(const LayerGraph& graph, const BlockTable& blocks,

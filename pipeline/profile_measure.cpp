@@ -58,10 +58,10 @@ class CpuProbe {
   }
 
   double op_overhead_s() {
-    const SwiGluArgs args{activations_.data(), activations_.data(), activations_.data(), 2, 64};
+    const AddArgs args{activations_.data(), activations_.data(), 0, 64, 2, 64};
     constexpr int kCalls = 500;
     return seconds_of([&] {
-             for (int i = 0; i < kCalls; ++i) team_.run(ops_.swiglu, args, 2, 1);
+             for (int i = 0; i < kCalls; ++i) team_.run(ops_.add, args, 2, 1);
            }) /
            kCalls;
   }
@@ -120,8 +120,11 @@ class CpuProbe {
     std::vector<float> q(static_cast<std::size_t>(kManyRows * kHeads * kHeadDim), 0.01F),
         out(q.size());
     const KvSegment segment{pages.data(), keys, 0, true};
-    AttentionArgs args{q.data(), out.data(), &segment,      1,   positions.data(), 1, kHeads,
-                       kKvHeads, kHeadDim,   kKvPageTokens, 0.1F};
+    constexpr std::int64_t kGroup = kHeads / kKvHeads;
+    const Vectors heads{q.data(), kHeads * kHeadDim, kGroup, kGroup * kHeadDim, kHeadDim};
+    AttentionArgs args{heads,  out.data(), &segment, 1,        positions.data(), 1,
+                       kHeads, kKvHeads,   kHeadDim, kHeadDim, kKvPageTokens,    0,
+                       0.1F,   0.0F};
     const auto function = ops_.attention[static_cast<std::size_t>(KvType::kF16)];
     const double one_s = seconds_of([&] { run_op(team_, function, args); });
     profile.attention_bytes_per_s = static_cast<double>(n_pages * page_bytes) / one_s;

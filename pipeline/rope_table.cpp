@@ -51,6 +51,9 @@ RopeTable::RopeTable(const RopeSpec& spec, std::span<const float> frequency_fact
     // YaRN section 3.4: attention temperature 0.1 ln(s) + 1, applied to Q and K alike.
     magnitude_ = static_cast<float>(spec.attention_factor * (0.1 * std::log(spec.factor) + 1.0));
   }
+  if (spec.scaling == RopeScaling::kLongRope) {
+    magnitude_ = static_cast<float>(spec.attention_factor);
+  }
 }
 
 void RopeTable::fill(std::int64_t position, float* cos, float* sin) const {

@@ -36,9 +36,7 @@ void check_options(const Model& model, const EngineOptions& options) {
 std::int64_t largest_block_rows(const BlockTable& blocks, const LayerGraph& graph) {
   std::int64_t rows = 1;
   for (const GraphOp& op : graph.ops) {
-    if (op.kind != OpKind::kMatMul ||
-        !graph.buffers[static_cast<std::size_t>(index_of(op.out))].tiled)
-      continue;
+    if (op.kind != OpKind::kMatMul || !graph.buffer(op.out.buffer).tiled) continue;
     const BlockRange range = blocks.of_tensor(op.weight);
     for (std::int32_t i = 0; i < range.count; ++i) {
       rows = std::max(rows, blocks.at(BlockId{index_of(range.first) + i}).n_rows);
@@ -48,11 +46,13 @@ std::int64_t largest_block_rows(const BlockTable& blocks, const LayerGraph& grap
 }
 
 std::int64_t row_staging_bytes(const LayerGraph& graph, const TensorTable& tensors) {
+  std::int64_t most = 0;
   for (const GraphOp& op : graph.ops) {
-    if (op.kind != OpKind::kEmbedRows) continue;
-    return align_up(tensors.at(op.weight).row_bytes(), kDirectAlignment) + kDirectAlignment;
+    if (!fetches_rows(op.kind)) continue;
+    most = std::max(most, align_up(tensors.at(op.weight).row_bytes(), kDirectAlignment) +
+                              kDirectAlignment);
   }
-  return 0;
+  return most;
 }
 
 [[noreturn]] void refuse(const SessionPlan& session, std::int64_t ram_bytes,
@@ -105,7 +105,7 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       false};
-  session.kv = {spec.n_layers, spec.n_kv_heads, spec.head_dim, options.kv_type};
+  session.kv = {spec.n_layers, spec.n_kv_heads, spec.head_dim, spec.value_dim, options.kv_type};
   session.context_tokens = options.context_tokens;
   const std::int64_t most_rows = options.max_rows > 0 ? options.max_rows : session.context_tokens;
   const std::int64_t batch =
@@ -141,8 +141,8 @@ StepForecast forecast(const SessionPlan& session, const Model& model, const Prof
   StepForecast result;
   result.prediction =
       simulate(plan, costs, load, {placement.ring_slots, overlap, session.embedding_resident});
-  result.bound = make_bound(plan, session.graph, session.blocks, costs, load,
-                            session.needs.limit_bytes, session.embedding_resident);
+  result.bound = make_bound(plan, session.blocks, costs, load, session.needs.limit_bytes,
+                            session.embedding_resident);
   return result;
 }
 

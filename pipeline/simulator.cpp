@@ -68,7 +68,7 @@ class Timeline {
   // Rows fetched singly are asked for when the step starts and overtake what is queued, but not
   // what is in flight.
   double fetch_rows(const ComputeEntry& entry, Prediction& prediction) {
-    const std::int64_t bytes = options_.embedding_resident ? 0 : costs_.fetched_bytes(entry, load_);
+    const std::int64_t bytes = costs_.fetched_bytes(entry, load_, options_.embedding_resident);
     if (bytes == 0) return 0;
     const double read_s = costs_.read_s(bytes);
     prediction.disk_busy_s += read_s;

@@ -13,7 +13,7 @@ std::int64_t pages_of(std::int64_t tokens) { return (tokens + kKvPageTokens - 1)
 }  // namespace
 
 std::int64_t KvShape::page_bytes() const {
-  return 2 * n_kv_heads * kKvPageTokens * head_dim * kv_element_bytes(type);
+  return n_kv_heads * kKvPageTokens * (key_dim + value_dim) * kv_element_bytes(type);
 }
 
 std::int64_t KvShape::size_bytes(std::int64_t context_tokens) const {

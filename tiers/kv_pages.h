@@ -14,7 +14,8 @@ namespace windlass {
 inline constexpr std::int64_t kKvPageTokens = 64;
 
 struct KvShape {
-  std::int64_t n_layers = 0, n_kv_heads = 0, head_dim = 0;
+  std::int64_t n_layers = 0, n_kv_heads = 0;
+  std::int64_t key_dim = 0, value_dim = 0;  // of a head
   KvType type = KvType::kF16;
   std::int64_t page_bytes() const;  // one page of one layer: K and V
   std::int64_t size_bytes(

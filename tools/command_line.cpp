@@ -8,7 +8,7 @@
 #include "src/base/error.h"
 #include "tools/config_file.h"
 #include "tools/files.h"
-#include "tools/nearest.h"
+#include "src/base/nearest.h"
 
 namespace windlass {
 namespace {

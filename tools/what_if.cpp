@@ -6,7 +6,7 @@
 #include "pipeline/doctor.h"
 #include "src/base/error.h"
 #include "src/base/units.h"
-#include "tools/nearest.h"
+#include "src/base/nearest.h"
 
 namespace windlass {
 namespace {

@@ -142,19 +142,21 @@ void attention(benchmark::State& state, KvType type, std::int64_t tokens, std::i
   std::vector<std::byte> storage(static_cast<std::size_t>(n_pages * page_bytes));
   std::vector<std::byte*> pages;
   for (std::int64_t p = 0; p < n_pages; ++p) pages.push_back(storage.data() + p * page_bytes);
-  const std::vector<float> kv = activations(n_keys * kKvHeads * kHeadDim);
+  std::vector<float> kv = activations(n_keys * kKvHeads * kHeadDim);
+  const Vectors keys = {kv.data(), kKvHeads * kHeadDim, 1, kHeadDim, kHeadDim};
   table().kv_append[static_cast<int>(type)](
-      {kv.data(), kv.data(), pages.data(), 0, n_keys, kKvHeads, kHeadDim, kPageTokens},
+      {keys, keys, pages.data(), 0, n_keys, kKvHeads, kHeadDim, kHeadDim, kPageTokens},
       {0, n_keys});
-  const std::vector<float> q = activations(tokens * kHeads * kHeadDim);
+  std::vector<float> q = activations(tokens * kHeads * kHeadDim);
   std::vector<float> out(q.size());
   std::vector<std::int32_t> positions;
   for (std::int64_t t = 0; t < tokens; ++t)
     positions.push_back(static_cast<std::int32_t>(n_keys - tokens + t));
   const KvSegment segment = {pages.data(), n_keys, 0, true};
-  const AttentionArgs args = {q.data(),         out.data(),  &segment, 1,
-                              positions.data(), tokens,      kHeads,   kKvHeads,
-                              kHeadDim,         kPageTokens, 0.125f};
+  const Vectors heads = {q.data(), kHeads * kHeadDim, kHeads, 0, kHeadDim};
+  const AttentionArgs args = {heads,       out.data(), &segment, 1,        positions.data(),
+                              tokens,      kHeads,     kKvHeads, kHeadDim, kHeadDim,
+                              kPageTokens, 0,          0.125f,   0.0f};
   for (auto _ : state) run_op(team(), table().attention[static_cast<int>(type)], args);
 }
 
@@ -164,9 +166,11 @@ void elementwise(benchmark::State& state, std::int64_t rows) {
   std::vector<std::byte> q8(static_cast<std::size_t>(rows * q8_row_bytes(kWidth)));
   for (auto _ : state) {
     run_op(team(), table().rms_norm,
-           RmsNormArgs{x.data(), y.data(), out.data(), rows, kWidth, 1e-5f});
+           NormArgs{plain_rows(x.data(), kWidth), plain_rows(out.data(), kWidth), y.data(), rows, 1,
+                    kWidth, 1e-5f, 0.0f});
     run_op(team(), table().quantize_rows, QuantizeRowsArgs{out.data(), q8.data(), rows, kWidth});
-    run_op(team(), table().swiglu, SwiGluArgs{x.data(), y.data(), out.data(), rows, kWidth});
+    run_op(team(), table().activate[static_cast<int>(Activation::kSilu)],
+           ActivateArgs{x.data(), y.data(), out.data(), kWidth, kWidth, kWidth, rows, kWidth});
   }
   state.SetItemsProcessed(state.iterations() * rows * kWidth);
 }

@@ -14,13 +14,9 @@ const char* kind_of(const MetadataValue& value) {
   return kNames[value.index()];
 }
 
-std::string file_label(const TensorTable& table) {
-  return table.files.empty() ? std::string("model") : table.files.front().path;
-}
-
 [[noreturn]] void fail_type(const TensorTable& table, const std::string& key, const char* found,
                             const char* wanted) {
-  fail(ErrorCode::kBadFile, "{}: metadata key '{}' is {} where {} is expected", file_label(table),
+  fail(ErrorCode::kBadFile, "{}: metadata key '{}' is {} where {} is expected", table.path(),
        printable(key), found, wanted);
 }
 
@@ -61,9 +57,20 @@ void TensorTable::build_index() {
     if (inserted) continue;
     const auto file = static_cast<std::size_t>(index_of(tensors[i].extent.file));
     fail(ErrorCode::kBadFile, "{}: byte {}: tensor '{}' appears a second time (first at byte {})",
-         file < files.size() ? files[file].path : file_label(*this), tensors[i].extent.offset_bytes,
+         file < files.size() ? files[file].path : path(), tensors[i].extent.offset_bytes,
          printable(tensors[i].name), at(existing->second).extent.offset_bytes);
   }
+}
+
+std::string TensorTable::path() const {
+  if (!folder.empty()) return folder;
+  return files.empty() ? std::string("model") : files.front().path;
+}
+
+std::string TensorTable::shown_name(std::string_view name) const {
+  const TensorId id = find(name);
+  const bool renamed = id != kNoTensor && !at(id).stored_name.empty();
+  return printable(renamed ? std::string_view(at(id).stored_name) : name);
 }
 
 TensorId TensorTable::find(std::string_view name) const {
@@ -91,7 +98,7 @@ std::optional<std::int64_t> TensorTable::find_int(const std::string& key, std::i
   } else if (const auto* is_unsigned = std::get_if<std::uint64_t>(value)) {
     constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
     if (*is_unsigned > kMax) {
-      fail(ErrorCode::kBadFile, "{}: metadata key '{}' is {}, outside {} to {}", file_label(*this),
+      fail(ErrorCode::kBadFile, "{}: metadata key '{}' is {}, outside {} to {}", path(),
            printable(key), *is_unsigned, min, max);
     }
     number = static_cast<std::int64_t>(*is_unsigned);
@@ -99,7 +106,7 @@ std::optional<std::int64_t> TensorTable::find_int(const std::string& key, std::i
     fail_type(*this, key, kind_of(*value), "an integer");
   }
   if (number < min || number > max) {
-    fail(ErrorCode::kBadFile, "{}: metadata key '{}' is {}, outside {} to {}", file_label(*this),
+    fail(ErrorCode::kBadFile, "{}: metadata key '{}' is {}, outside {} to {}", path(),
          printable(key), number, min, max);
   }
   return number;
@@ -119,7 +126,7 @@ std::int64_t TensorTable::require_int(const std::string& key, std::int64_t min,
                                       std::int64_t max) const {
   const std::optional<std::int64_t> value = find_int(key, min, max);
   if (!value) {
-    fail(ErrorCode::kBadFile, "{}: metadata key '{}' is missing", file_label(*this),
+    fail(ErrorCode::kBadFile, "{}: metadata key '{}' is missing", path(),
          printable(key));
   }
   return *value;

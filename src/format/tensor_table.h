@@ -16,11 +16,13 @@
 namespace windlass {
 
 struct TensorInfo {
-  std::string name;
+  std::string name;        // as GGUF names it, in every container
   DType type = DType::kF32;
   // Row-major, slowest first: a weight of a linear is {n_out, n_in} (GGUF stores the reverse order).
   std::vector<std::int64_t> shape;
   Extent extent;
+  std::string stored_name;  // as its file names it; empty: the same
+  bool transposed = false;  // a weight of a linear stored as {n_in, n_out} (gpt2's in safetensors)
 
   std::int64_t n_cols() const { return shape.empty() ? 1 : shape.back(); }
   std::int64_t n_rows() const;      // product of all but the last dimension
@@ -42,6 +44,18 @@ struct ArrayInfo {
   Extent extent;                   // the elements' bytes, after type and count
 };
 
+// What the numbers of a container mean, where that differs from GGUF's files of the architecture.
+struct Conventions {
+  // q and k rows lie so that RoPE rotates (i, i + dims/2), where GGUF's file is laid out for
+  // neighbours (llama, whose rows its converter permutes).
+  bool rope_halves = false;
+  // attn_qkv's rows are, for each KV head, its query heads, its key head and its value head
+  // (falcon); GGUF: all query heads, all key heads, all value heads.
+  bool qkv_by_group = false;
+  // Added to each weight of an RMS norm: 1 where the file stores weights less 1 (gemma).
+  float norm_offset = 0;
+};
+
 // Thread-compatible; immutable once built. Cost: about 200 B a tensor.
 class TensorTable {
  public:
@@ -49,10 +63,19 @@ class TensorTable {
   std::vector<TensorInfo> tensors;              // in (file, offset) order
   std::map<std::string, MetadataValue> metadata;
   std::map<std::string, ArrayInfo> arrays;
+  // Small vectors that the container states as numbers (Hugging Face: RoPE factors in config.json),
+  // by the names of the tensors that GGUF has for them ("rope_freqs.weight").
+  std::map<std::string, std::vector<float>> vectors;
+  Conventions conventions;
+  std::string folder;                           // of a Hugging Face model; empty: GGUF
   std::int64_t header_bytes = 0;                // bytes read to build this
 
   // Call after filling `tensors`; throws Error(kBadFile) on a duplicate name.
   void build_index();
+  // What to call the model in messages: its folder, or its first file.
+  std::string path() const;
+  // A tensor's name for messages, as its file has it. Takes GGUF's name; also of absent tensors.
+  std::string shown_name(std::string_view name) const;
   // kNoTensor when absent.
   TensorId find(std::string_view name) const;
   const TensorInfo& at(TensorId id) const { return tensors[static_cast<std::size_t>(index_of(id))]; }

@@ -1,203 +1,210 @@
 #include "src/model/layer_graph.h"
 
-#include <utility>
-
 #include "src/base/check.h"
-#include "src/base/error.h"
-#include "src/ops/weight_types.h"
+#include "src/model/graph_writer.h"
+#include "src/model/weight_map.h"
 
 namespace windlass {
 namespace {
 
-// Builds the llama graph: pre-norm attention with RoPE and grouped KV heads, pre-norm SwiGLU,
-// normed head.
-class LlamaGraphBuilder {
+// Builds the graph of a decoder from its architecture's description:
+//   residual = embedding; each layer: residual += attention(norm(residual)), residual +=
+//   ffn(norm(residual)); logits = output(norm(residual)).
+class DecoderBuilder {
  public:
-  LlamaGraphBuilder(const ModelSpec& spec, const TensorTable& table, Activations activations)
-      : spec_(spec), table_(table), activations_(activations) {}
+  DecoderBuilder(const ModelSpec& spec, const TensorTable& table, Activations activations)
+      : spec_(spec),
+        arch_(*spec.arch),
+        weights_(map_weights(spec, table)),
+        qkv_by_group_(table.conventions.qkv_by_group && arch_.qkv == QkvTensors::kFused),
+        writer_(spec, table, activations) {}
 
   LayerGraph build();
 
  private:
-  // An f32 buffer and the name that the traces give to its 8-bit form.
-  struct Source {
-    BufferId f32 = kNoBuffer;
-    std::string label;
+  // Queries, keys and values of all heads inside a row of qkv_.
+  struct HeadViews {
+    View q, k, v;
   };
-
-  TensorId require(const std::string& name) const;
-  bool reads_q8(TensorId weight) const;
-  BufferId add_buffer(std::string name, std::int64_t width, RowSet rows = RowSet::kTokens,
-                      BufferKind kind = BufferKind::kF32);
-  BufferId q8_buffer(std::int64_t width, RowSet rows);
-  GraphOp& add_op(OpKind kind, std::string label, BufferId in, BufferId out);
-
-  // Names and ops of layer `layer_`.
-  std::string label(const char* part) const;
-  TensorId layer_weight(const char* part) const;
+  HeadViews heads_side_by_side() const;
+  HeadViews heads_by_group() const;
+  View columns(const View& view, std::int64_t first, std::int64_t width) const;
 
   void add_buffers();
-  void add_norm(const std::string& label, TensorId weight, BufferId in, BufferId out, RowSet rows);
-  // The 8-bit form of `in`, made by a new op when one of `weights` reads it; else kNoBuffer.
-  BufferId add_quantize(const std::string& label, BufferId in, RowSet rows,
-                        std::initializer_list<TensorId> weights);
-  void add_matmul(const std::string& label, TensorId weight, BufferId f32, BufferId q8,
-                  BufferId out, bool accumulate, RowSet rows = RowSet::kTokens);
-  void add_attention();
-  void add_ffn();
+  void add_embedding();
+  void add_layer(std::int64_t index);
+  void add_qkv(const LayerWeights& layer, const View& in);
+  void add_attention(const LayerWeights& layer, std::int64_t index);
+  void add_feed_forward(const LayerWeights& layer, const View& in);
+  View add_ffn_inner(const LayerWeights& layer, const View& in);
+  // residual += linear(in), normed first where the architecture norms what a part adds.
+  void add_to_residual(const std::string& part, const Affine& linear, const MatMulInput& in,
+                       const std::string& norm_part, const Affine& post_norm);
   void add_head();
 
   const ModelSpec& spec_;
-  const TensorTable& table_;
-  const Activations activations_;
-  LayerGraph graph_;
-  std::int32_t layer_ = -1;
-  BufferId residual_, normed_, q_, k_, v_, attn_out_, gate_, up_;
+  const Architecture& arch_;
+  const WeightMap weights_;
+  const bool qkv_by_group_;
+  GraphWriter writer_;
+  HeadViews heads_;
+  View residual_, normed_, normed_2_, branch_, qkv_, attn_out_, gate_, up_;
 };
 
-TensorId LlamaGraphBuilder::require(const std::string& name) const {
-  const TensorId id = table_.find(name);
-  if (id == kNoTensor) {
-    fail(ErrorCode::kBadFile, "{}: tensor '{}' is missing",
-         table_.files.empty() ? "model" : table_.files.front().path, name);
+View DecoderBuilder::columns(const View& view, std::int64_t first, std::int64_t width) const {
+  return {.buffer = view.buffer, .column = first, .width = width};
+}
+
+// All queries, then all keys, then all values.
+DecoderBuilder::HeadViews DecoderBuilder::heads_side_by_side() const {
+  const std::int64_t group = spec_.n_heads / spec_.n_kv_heads;
+  const auto heads = [&](std::int64_t column, std::int64_t n, std::int64_t per_group,
+                         std::int64_t dim) {
+    return View{qkv_.buffer, column, dim, n, per_group, per_group * dim, dim};
+  };
+  return {heads(0, spec_.n_heads, group, spec_.head_dim),
+          heads(spec_.q_dim(), spec_.n_kv_heads, 1, spec_.head_dim),
+          heads(spec_.q_dim() + spec_.k_dim(), spec_.n_kv_heads, 1, spec_.value_dim)};
+}
+
+// For each KV head its queries, its key and its value.
+DecoderBuilder::HeadViews DecoderBuilder::heads_by_group() const {
+  const std::int64_t group = spec_.n_heads / spec_.n_kv_heads, dim = spec_.head_dim;
+  const std::int64_t stride = (group + 1) * dim + spec_.value_dim;
+  return {{qkv_.buffer, 0, dim, spec_.n_heads, group, stride, dim},
+          {qkv_.buffer, group * dim, dim, spec_.n_kv_heads, 1, stride, dim},
+          {qkv_.buffer, (group + 1) * dim, spec_.value_dim, spec_.n_kv_heads, 1, stride, dim}};
+}
+
+void DecoderBuilder::add_buffers() {
+  residual_ = writer_.buffer("residual", spec_.d_model);
+  normed_ = writer_.buffer("normed", spec_.d_model);
+  if (weights_.layers.front().attn_norm_2.present()) {
+    normed_2_ = writer_.buffer("normed_2", spec_.d_model);
   }
-  return id;
+  if (arch_.post_norms) branch_ = writer_.buffer("branch", spec_.d_model);
+  qkv_ = writer_.buffer("qkv", spec_.q_dim() + spec_.k_dim() + spec_.v_dim());
+  heads_ = qkv_by_group_ ? heads_by_group() : heads_side_by_side();
+  attn_out_ = writer_.buffer("attn_out", spec_.attention_dim());
+  if (arch_.ffn != FfnKind::kPlain) gate_ = writer_.buffer("gate", spec_.d_ffn);
+  up_ = writer_.buffer("up", arch_.ffn == FfnKind::kGatedFused ? 2 * spec_.d_ffn : spec_.d_ffn);
 }
 
-bool LlamaGraphBuilder::reads_q8(TensorId weight) const {
-  return activations_ == Activations::kInt8 && takes_int8(table_.at(weight).type);
-}
-
-BufferId LlamaGraphBuilder::add_buffer(std::string name, std::int64_t width, RowSet rows,
-                                       BufferKind kind) {
-  graph_.buffers.push_back({std::move(name), kind, width, rows, false});
-  return BufferId{static_cast<std::int32_t>(graph_.buffers.size() - 1)};
-}
-
-// Buffers of 8-bit rows live from one quantise op to the matmuls right after it, so equal widths
-// share one.
-BufferId LlamaGraphBuilder::q8_buffer(std::int64_t width, RowSet rows) {
-  for (std::size_t i = 0; i < graph_.buffers.size(); ++i) {
-    const BufferSpec& buffer = graph_.buffers[i];
-    if (buffer.kind == BufferKind::kQ8 && buffer.width == width && buffer.rows == rows) {
-      return BufferId{static_cast<std::int32_t>(i)};
-    }
+void DecoderBuilder::add_embedding() {
+  writer_.embed_rows("token_embd", weights_.embedding, residual_);
+  if (spec_.embedding_scale != 1) {
+    writer_.op(OpKind::kScale, "embd_scale", residual_, residual_).scale = spec_.embedding_scale;
   }
-  const char* prefix = rows == RowSet::kLogits ? "head_q8" : "q8";
-  return add_buffer(fmt::format("{}_{}", prefix, width), width, rows, BufferKind::kQ8);
+  if (arch_.positions != PositionKind::kLearned) return;
+  GraphOp& positions = writer_.op(OpKind::kEmbedPositions, "position_embd", {}, normed_);
+  positions.weight = weights_.positions;
+  positions.first_row = arch_.first_position_row;
+  writer_.op(OpKind::kAdd, "position_add", normed_, residual_);
 }
 
-GraphOp& LlamaGraphBuilder::add_op(OpKind kind, std::string label, BufferId in, BufferId out) {
-  GraphOp op;
-  op.kind = kind;
-  op.layer = layer_;
-  op.in = in;
-  op.out = out;
-  op.label = std::move(label);
-  graph_.ops.push_back(std::move(op));
-  return graph_.ops.back();
+void DecoderBuilder::add_qkv(const LayerWeights& layer, const View& in) {
+  const MatMulInput input =
+      writer_.matmul_input("attn_norm", in, {layer.qkv, layer.q, layer.k, layer.v});
+  if (arch_.qkv == QkvTensors::kFused) {
+    writer_.linear("attn_qkv", layer.qkv, input, qkv_);
+    return;
+  }
+  const std::int64_t q = spec_.q_dim(), k = spec_.k_dim(), v = spec_.v_dim();
+  writer_.linear("attn_q", layer.q, input, columns(qkv_, 0, q));
+  writer_.linear("attn_k", layer.k, input, columns(qkv_, q, k));
+  writer_.linear("attn_v", layer.v, input, columns(qkv_, q + k, v));
 }
 
-std::string LlamaGraphBuilder::label(const char* part) const {
-  return fmt::format("blk.{}.{}", layer_, part);
+void DecoderBuilder::add_attention(const LayerWeights& layer, std::int64_t index) {
+  if (arch_.qk_norm) {
+    writer_.norm("attn_q_norm", layer.q_norm, heads_.q, heads_.q);
+    writer_.norm("attn_k_norm", layer.k_norm, heads_.k, heads_.k);
+  }
+  const bool windowed = spec_.windowed(index);
+  if (spec_.rope.dims > 0) {
+    const bool window_rope = windowed && spec_.window_rope.has_value();
+    writer_.op(OpKind::kRope, "rope_q", heads_.q, heads_.q).window_rope = window_rope;
+    writer_.op(OpKind::kRope, "rope_k", heads_.k, heads_.k).window_rope = window_rope;
+  }
+  writer_.op(OpKind::kKvAppend, "kv_append", heads_.k, {}).in2 = heads_.v;
+  GraphOp& attention = writer_.op(OpKind::kAttention, "attention", heads_.q, attn_out_);
+  attention.window_tokens = windowed ? spec_.window_tokens : 0;
+  attention.scale = spec_.attention_scale;
+  attention.soft_cap = spec_.attention_soft_cap;
 }
 
-TensorId LlamaGraphBuilder::layer_weight(const char* part) const {
-  return require(fmt::format("blk.{}.{}.weight", layer_, part));
+// What the last matmul of the feed-forward part reads.
+View DecoderBuilder::add_ffn_inner(const LayerWeights& layer, const View& in) {
+  const MatMulInput input = writer_.matmul_input("ffn_norm", in, {layer.ffn_gate, layer.ffn_up});
+  if (arch_.ffn == FfnKind::kGated) writer_.linear("ffn_gate", layer.ffn_gate, input, gate_);
+  writer_.linear("ffn_up", layer.ffn_up, input, up_);
+  const std::int64_t ffn = spec_.d_ffn;
+  const bool fused = arch_.ffn == FfnKind::kGatedFused, gated = arch_.ffn != FfnKind::kPlain;
+  const View from = fused ? columns(up_, 0, ffn) : gated ? gate_ : up_;
+  const View to = gated ? gate_ : up_;
+  GraphOp& activate = writer_.op(OpKind::kActivate, "ffn_act", from, to);
+  activate.activation = arch_.activation;
+  if (gated) activate.in2 = fused ? columns(up_, ffn, ffn) : up_;
+  return to;
 }
 
-void LlamaGraphBuilder::add_buffers() {
-  residual_ = add_buffer("residual", spec_.d_model);
-  normed_ = add_buffer("normed", spec_.d_model);
-  q_ = add_buffer("q", spec_.q_dim());
-  k_ = add_buffer("k", spec_.kv_dim());
-  v_ = add_buffer("v", spec_.kv_dim());
-  attn_out_ = add_buffer("attn_out", spec_.q_dim());
-  gate_ = add_buffer("gate", spec_.d_ffn);
-  up_ = add_buffer("up", spec_.d_ffn);
+void DecoderBuilder::add_to_residual(const std::string& part, const Affine& linear,
+                                     const MatMulInput& in, const std::string& norm_part,
+                                     const Affine& post_norm) {
+  if (!post_norm.present()) return writer_.linear(part, linear, in, residual_, true);
+  writer_.linear(part, linear, in, branch_);
+  writer_.norm(norm_part, post_norm, branch_, branch_);
+  writer_.op(OpKind::kAdd, part + "_add", branch_, residual_);
 }
 
-void LlamaGraphBuilder::add_norm(const std::string& name, TensorId weight, BufferId in,
-                                 BufferId out, RowSet rows) {
-  GraphOp& op = add_op(OpKind::kRmsNorm, name, in, out);
-  op.weight = weight;
-  op.rows = rows;
+void DecoderBuilder::add_feed_forward(const LayerWeights& layer, const View& in) {
+  const View inner = add_ffn_inner(layer, in);
+  add_to_residual("ffn_down", layer.ffn_down,
+                  writer_.matmul_input("ffn_act", inner, {layer.ffn_down}), "post_ffw_norm",
+                  layer.post_ffn_norm);
 }
 
-BufferId LlamaGraphBuilder::add_quantize(const std::string& name, BufferId in, RowSet rows,
-                                         std::initializer_list<TensorId> weights) {
-  bool wanted = false;
-  for (const TensorId weight : weights) wanted |= reads_q8(weight);
-  if (!wanted) return kNoBuffer;
-  const std::int64_t width = graph_.buffers[static_cast<std::size_t>(index_of(in))].width;
-  const BufferId out = q8_buffer(width, rows);
-  add_op(OpKind::kQuantizeRows, name, in, out).rows = rows;
-  return out;
+void DecoderBuilder::add_layer(std::int64_t index) {
+  const LayerWeights& layer = weights_.layers[static_cast<std::size_t>(index)];
+  writer_.norm("attn_norm", layer.attn_norm, residual_, normed_);
+  const bool second = layer.attn_norm_2.present();
+  if (second) writer_.norm("attn_norm_2", layer.attn_norm_2, residual_, normed_2_);
+  add_qkv(layer, second ? normed_2_ : normed_);
+  add_attention(layer, index);
+  add_to_residual("attn_output", layer.attn_output,
+                  writer_.matmul_input("attn_out", attn_out_, {layer.attn_output}),
+                  "post_attention_norm", layer.post_attn_norm);
+  // In a parallel layer normed_ still holds the residual as it was before attention.
+  if (arch_.form == LayerForm::kSequential) {
+    writer_.norm("ffn_norm", layer.ffn_norm, residual_, normed_);
+  }
+  add_feed_forward(layer, normed_);
 }
 
-void LlamaGraphBuilder::add_matmul(const std::string& name, TensorId weight, BufferId f32,
-                                   BufferId q8, BufferId out, bool accumulate, RowSet rows) {
-  GraphOp& op = add_op(OpKind::kMatMul, name, reads_q8(weight) ? q8 : f32, out);
-  op.weight = weight;
-  op.accumulate = accumulate;
-  op.rows = rows;
+void DecoderBuilder::add_head() {
+  writer_.begin_rows(RowSet::kLogits);
+  const View head_in = writer_.buffer("head_in", spec_.d_model);
+  writer_.op(OpKind::kSelectRows, "select_rows", residual_, head_in);
+  writer_.norm("output_norm", weights_.output_norm, head_in, head_in);
+  const MatMulInput input = writer_.matmul_input("output_norm", head_in, {weights_.output});
+  const View logits = writer_.tiled_buffer("logits", spec_.n_vocab);
+  writer_.linear("output", weights_.output, input, logits);
+  if (spec_.logit_soft_cap > 0) {
+    writer_.op(OpKind::kScale, "logit_cap", logits, logits).soft_cap = spec_.logit_soft_cap;
+  }
+  writer_.op(OpKind::kEmitLogits, "logits", logits, {});
 }
 
-void LlamaGraphBuilder::add_attention() {
-  const TensorId wq = layer_weight("attn_q"), wk = layer_weight("attn_k");
-  const TensorId wv = layer_weight("attn_v"), wo = layer_weight("attn_output");
-  add_norm(label("attn_norm"), layer_weight("attn_norm"), residual_, normed_, RowSet::kTokens);
-  const BufferId normed_q8 =
-      add_quantize(label("attn_norm_q8"), normed_, RowSet::kTokens, {wq, wk, wv});
-  add_matmul(label("attn_q"), wq, normed_, normed_q8, q_, false);
-  add_matmul(label("attn_k"), wk, normed_, normed_q8, k_, false);
-  add_matmul(label("attn_v"), wv, normed_, normed_q8, v_, false);
-  add_op(OpKind::kRope, label("rope_q"), q_, q_).heads = static_cast<std::int32_t>(spec_.n_heads);
-  add_op(OpKind::kRope, label("rope_k"), k_, k_).heads =
-      static_cast<std::int32_t>(spec_.n_kv_heads);
-  add_op(OpKind::kKvAppend, label("kv_append"), k_, kNoBuffer).in2 = v_;
-  add_op(OpKind::kAttention, label("attention"), q_, attn_out_);
-  const BufferId attn_q8 = add_quantize(label("attn_out_q8"), attn_out_, RowSet::kTokens, {wo});
-  add_matmul(label("attn_output"), wo, attn_out_, attn_q8, residual_, true);
-}
-
-void LlamaGraphBuilder::add_ffn() {
-  const TensorId wgate = layer_weight("ffn_gate"), wup = layer_weight("ffn_up");
-  const TensorId wdown = layer_weight("ffn_down");
-  add_norm(label("ffn_norm"), layer_weight("ffn_norm"), residual_, normed_, RowSet::kTokens);
-  const BufferId normed_q8 =
-      add_quantize(label("ffn_norm_q8"), normed_, RowSet::kTokens, {wgate, wup});
-  add_matmul(label("ffn_gate"), wgate, normed_, normed_q8, gate_, false);
-  add_matmul(label("ffn_up"), wup, normed_, normed_q8, up_, false);
-  add_op(OpKind::kSwiGlu, label("swiglu"), gate_, gate_).in2 = up_;
-  const BufferId gate_q8 = add_quantize(label("swiglu_q8"), gate_, RowSet::kTokens, {wdown});
-  add_matmul(label("ffn_down"), wdown, gate_, gate_q8, residual_, true);
-}
-
-void LlamaGraphBuilder::add_head() {
-  const BufferId head_in = add_buffer("head_in", spec_.d_model, RowSet::kLogits);
-  add_op(OpKind::kSelectRows, "select_rows", residual_, head_in).rows = RowSet::kLogits;
-  add_norm("output_norm", require("output_norm.weight"), head_in, head_in, RowSet::kLogits);
-  const TensorId separate = table_.find("output.weight");
-  const TensorId weight = separate != kNoTensor ? separate : require("token_embd.weight");
-  const BufferId head_q8 = add_quantize("output_norm_q8", head_in, RowSet::kLogits, {weight});
-  const BufferId logits = add_buffer("logits", spec_.n_vocab, RowSet::kLogits);
-  graph_.buffers.back().tiled = true;
-  add_matmul("output", weight, head_in, head_q8, logits, false, RowSet::kLogits);
-  add_op(OpKind::kEmitLogits, "logits", logits, kNoBuffer).rows = RowSet::kLogits;
-}
-
-LayerGraph LlamaGraphBuilder::build() {
+LayerGraph DecoderBuilder::build() {
   add_buffers();
-  add_op(OpKind::kEmbedRows, "token_embd", kNoBuffer, residual_).weight =
-      require("token_embd.weight");
-  for (layer_ = 0; layer_ < spec_.n_layers; ++layer_) {
-    add_attention();
-    add_ffn();
+  add_embedding();
+  for (std::int64_t index = 0; index < spec_.n_layers; ++index) {
+    writer_.begin_layer(static_cast<std::int32_t>(index));
+    add_layer(index);
   }
-  layer_ = -1;
+  writer_.begin_layer(-1);
   add_head();
-  return std::move(graph_);
+  return writer_.take();
 }
 
 }  // namespace
@@ -206,20 +213,30 @@ const char* op_kind_name(OpKind kind) {
   switch (kind) {
     case OpKind::kEmbedRows:
       return "embed_rows";
+    case OpKind::kEmbedPositions:
+      return "embed_positions";
     case OpKind::kRmsNorm:
       return "rms_norm";
+    case OpKind::kLayerNorm:
+      return "layer_norm";
     case OpKind::kQuantizeRows:
       return "quantize_rows";
     case OpKind::kMatMul:
       return "matmul";
+    case OpKind::kAddBias:
+      return "add_bias";
+    case OpKind::kAdd:
+      return "add";
     case OpKind::kRope:
       return "rope";
     case OpKind::kKvAppend:
       return "kv_append";
     case OpKind::kAttention:
       return "attention";
-    case OpKind::kSwiGlu:
-      return "swiglu";
+    case OpKind::kActivate:
+      return "activate";
+    case OpKind::kScale:
+      return "scale";
     case OpKind::kSelectRows:
       return "select_rows";
     case OpKind::kEmitLogits:
@@ -230,8 +247,8 @@ const char* op_kind_name(OpKind kind) {
 
 LayerGraph build_layer_graph(const ModelSpec& spec, const TensorTable& table,
                              Activations activations) {
-  WINDLASS_CHECK(spec.architecture == "llama", spec.architecture);
-  return LlamaGraphBuilder(spec, table, activations).build();
+  WINDLASS_CHECK(spec.arch != nullptr, spec.architecture);
+  return DecoderBuilder(spec, table, activations).build();
 }
 
 }  // namespace windlass

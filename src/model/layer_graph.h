@@ -12,16 +12,21 @@
 namespace windlass {
 
 enum class OpKind : std::uint8_t {
-  kEmbedRows,    // out[t] = dequantised row ids[t] of `weight`
-  kRmsNorm,      // out = in / rms(in) * weight
-  kQuantizeRows, // out (q8 rows) = 8-bit form of in
-  kMatMul,       // out[t, r] (+)= dot(weight row r, in[t])
-  kRope,         // rotates `in` in place by the step's positions; `heads` heads of head_dim
-  kKvAppend,     // writes in (K) and in2 (V) into the layer's KV pages
-  kAttention,    // out = attention of in (Q) over the layer's KV segments
-  kSwiGlu,       // out = silu(in) * in2
-  kSelectRows,   // out = the rows of in whose logits are wanted
-  kEmitLogits,   // hands finished logits columns to the step's sink
+  kEmbedRows,       // out[t] = dequantised row ids[t] of `weight`
+  kEmbedPositions,  // out[t] = dequantised row (position of t + first_row) of `weight`
+  kRmsNorm,         // out = in / rms(in) * weight, each vector by itself
+  kLayerNorm,       // out = (in - mean(in)) / deviation(in) * weight, each vector by itself
+  kQuantizeRows,    // out (q8 rows) = 8-bit form of in
+  kMatMul,          // out[t, r] (+)= dot(weight row r, in[t])
+  kAddBias,         // out += weight, one row of it
+  kAdd,             // out += in
+  kRope,            // rotates the vectors of `in` in place by the step's positions
+  kKvAppend,        // writes in (K) and in2 (V) into the layer's KV pages
+  kAttention,       // out = attention of in (Q) over the layer's KV segments
+  kActivate,        // out = activation(in), times in2 where there is one
+  kScale,           // in *= scale in place, soft-capped where soft_cap > 0
+  kSelectRows,      // out = the rows of in whose logits are wanted
+  kEmitLogits,      // hands finished logits columns to the step's sink
 };
 const char* op_kind_name(OpKind kind);
 
@@ -38,26 +43,51 @@ struct BufferSpec {
   bool tiled = false;        // holds one weight block's columns at a time (the logits): width is the whole row
 };
 
+// What an op reads or writes of a buffer's rows: `vectors` stretches of `width` elements in each (the heads of Q inside a fused
+// qkv row), or the row from `column` on.
+struct View {
+  BufferId buffer = kNoBuffer;
+  std::int64_t column = 0;              // of the first vector
+  std::int64_t width = 0;               // 0: the rest of the row
+  std::int64_t vectors = 1;             // in a row
+  // Vector v begins at column + v / per_group * group_stride + v % per_group * vector_stride.
+  std::int64_t per_group = 1, group_stride = 0, vector_stride = 0;
+
+  bool present() const { return buffer != kNoBuffer; }
+};
+
 struct GraphOp {
   OpKind kind = OpKind::kRmsNorm;
   std::int32_t layer = -1;              // -1: not of a layer
   TensorId weight = kNoTensor;
-  BufferId in = kNoBuffer, in2 = kNoBuffer, out = kNoBuffer;
+  View in, in2, out;
   bool accumulate = false;              // kMatMul: add to out (the residual) instead of overwriting
-  std::int32_t heads = 0;               // kRope
   RowSet rows = RowSet::kTokens;        // which rows the op works on
+  Activation activation = Activation::kSilu;  // kActivate
+  bool window_rope = false;             // kRope: by ModelSpec::window_rope
+  std::int64_t window_tokens = 0;       // kAttention: 0: none
+  float scale = 1, soft_cap = 0;        // kScale; kAttention: of the scores
+  std::int64_t first_row = 0;           // kEmbedPositions
   std::string label;                    // "blk.3.ffn_up", for traces and plans
 };
 
 struct LayerGraph {
   std::vector<BufferSpec> buffers;
   std::vector<GraphOp> ops;             // in execution order; each depends on those before it
+
+  const BufferSpec& buffer(BufferId id) const { return buffers[static_cast<std::size_t>(index_of(id))]; }
+  std::int64_t width_of(const View& view) const {
+    return view.width > 0 ? view.width : buffer(view.buffer).width - view.column;
+  }
 };
+
+// Ops that take rows of their weight one by one, by id or position, instead of the whole tensor.
+constexpr bool fetches_rows(OpKind kind) { return kind == OpKind::kEmbedRows || kind == OpKind::kEmbedPositions; }
 
 // kInt8: 8-bit activations for quantised weights; kExact: f32 activations throughout.
 enum class Activations : std::uint8_t { kInt8, kExact };
 
-// Throws Error(kBadFile) for a missing tensor (named).
+// Errors as map_weights.
 LayerGraph build_layer_graph(const ModelSpec& spec, const TensorTable& table, Activations activations);
 
 }  // namespace windlass

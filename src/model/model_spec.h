@@ -2,42 +2,78 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "src/format/tensor_table.h"
+#include "src/model/architectures.h"
 
 namespace windlass {
 
-enum class RopeScaling { kNone, kLinear, kYarn };
+enum class RopeScaling { kNone, kLinear, kYarn, kLongRope };
+
+// Divisors of RoPE's frequencies, [dims/2]: in a tensor, or as numbers of the configuration.
+struct RopeFactors {
+  TensorId tensor = kNoTensor;
+  std::vector<float> values;
+  bool empty() const { return tensor == kNoTensor && values.empty(); }
+};
 
 struct RopeSpec {
-  std::int64_t dims = 0;           // rotated dimensions of a head, even, <= head_dim
+  std::int64_t dims = 0;           // rotated dimensions of a head, even, <= head_dim; 0: no RoPE
   double base = 10000.0;
   bool interleaved = true;         // pairs (2i, 2i+1), as GGUF's llama; else (i, i + dims/2)
   RopeScaling scaling = RopeScaling::kNone;
   double factor = 1.0;             // linear and yarn
   std::int64_t original_context = 0;
-  // yarn; attention_factor as the file gives it: YaRN's own 1 + 0.1 ln(factor) is not folded in
-  double beta_fast = 32.0, beta_slow = 1.0, attention_factor = 1.0, extrapolation_factor = 1.0;
-  TensorId frequency_factors = kNoTensor;  // llama-3: rope_freqs.weight [dims/2] divides each frequency
+  // yarn: as the file gives it, YaRN's own 1 + 0.1 ln(factor) is not folded in; longrope: of every cosine and sine
+  double attention_factor = 1.0;
+  double beta_fast = 32.0, beta_slow = 1.0, extrapolation_factor = 1.0;  // yarn
+  RopeFactors factors;             // llama-3's; of longrope those up to the original context
+  RopeFactors long_factors;        // longrope's beyond it
+
+  // Those of a session with room for so many tokens. LongRoPE (arXiv 2402.13753) has one list for short and one for long
+  // texts; cached keys cannot change it later, so the context's size decides once.
+  const RopeFactors& factors_for(std::int64_t context_tokens) const {
+    return scaling == RopeScaling::kLongRope && context_tokens > original_context ? long_factors : factors;
+  }
 };
 
 struct ModelSpec {
+  const Architecture* arch = nullptr;
   std::string architecture;        // "llama"
   std::string name;                // general.name, for people
   std::int64_t n_layers = 0, d_model = 0, d_ffn = 0;
-  std::int64_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
+  std::int64_t n_heads = 0, n_kv_heads = 0;
+  std::int64_t head_dim = 0;       // of a query and a key
+  std::int64_t value_dim = 0;      // of a value, and of what attention makes of a head
   std::int64_t n_vocab = 0;
   std::int64_t context_length = 0; // as trained
   float norm_epsilon = 1e-5F;
+  float norm_weight_offset = 0;    // what the file leaves out of each norm's weights
+
   RopeSpec rope;
+  std::optional<RopeSpec> window_rope;  // of windowed layers, where theirs is another
+  std::int64_t window_tokens = 0;  // 0: no layer is windowed
+  std::int64_t window_period = 0;  // every so many layers the last is not windowed; 0: all are
+
+  float embedding_scale = 1;
+  float attention_scale = 0;       // of query-key products
+  float attention_soft_cap = 0, logit_soft_cap = 0;  // 0: none
+
+  bool windowed(std::int64_t layer) const {
+    return window_tokens > 0 && (window_period == 0 || (layer + 1) % window_period != 0);
+  }
   std::int64_t q_dim() const { return n_heads * head_dim; }
-  std::int64_t kv_dim() const { return n_kv_heads * head_dim; }
+  std::int64_t k_dim() const { return n_kv_heads * head_dim; }
+  std::int64_t v_dim() const { return n_kv_heads * value_dim; }
+  std::int64_t attention_dim() const { return n_heads * value_dim; }  // of attention's output
 };
 
 // Reads and checks the metadata against the tensor shapes.
-// Errors: Error(kUnsupported) for an unknown architecture (names the supported ones), RoPE scaling or weight type;
-// Error(kBadFile) for a missing or impossible value or a tensor whose shape contradicts it.
+// Errors: Error(kUnsupported) for an unknown architecture (names the supported ones and the nearest), RoPE scaling or weight
+// type; Error(kBadFile) for a missing or impossible value or a tensor that is missing or whose shape contradicts it.
 ModelSpec read_model_spec(const TensorTable& table);
 
 }  // namespace windlass

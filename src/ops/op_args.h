@@ -13,13 +13,28 @@ struct WorkRange {
   std::int64_t begin, end;
 };
 
-// out[t, i] = in[t, i] / sqrt(mean_i(in[t]^2) + epsilon) * weight[i].  Items: rows t. In-place (out == in) is allowed.
-struct RmsNormArgs {
-  const float* in;       // [rows, width]
-  const float* weight;   // [width]
-  float* out;            // [rows, width]
-  std::int64_t rows, width;
+// Vectors inside the rows of a buffer: the heads of a query, the keys in a fused qkv row, or one vector a row.
+// Vector h of row t starts at data + t * row_stride + h / per_group * group_stride + h % per_group * vector_stride.
+struct Vectors {
+  float* data;
+  std::int64_t row_stride;               // all strides in floats
+  std::int64_t per_group, group_stride;  // per_group >= 1
+  std::int64_t vector_stride;            // between the vectors of a group
+};
+
+// One vector a row.
+constexpr Vectors plain_rows(float* data, std::int64_t row_stride) { return {data, row_stride, 1, 0, 0}; }
+
+// Norms of each vector by itself, x = in[t, h]:
+//   rms_norm:   out[i] = x[i] / sqrt(mean(x^2) + epsilon) * (weight[i] + weight_offset)
+//   layer_norm: out[i] = (x[i] - mean(x)) / sqrt(variance(x) + epsilon) * (weight[i] + weight_offset)
+// Items: rows t. In-place (out == in) is allowed.
+struct NormArgs {
+  Vectors in, out;
+  const float* weight;             // [width]
+  std::int64_t rows, vectors, width;
   float epsilon;
+  float weight_offset;             // 1 where a file holds weight - 1
 };
 
 // A q8 row of `width` activations: blocks of 32, symmetric, scale = max|x| / 127 (f32), for quantised matmuls.
@@ -56,21 +71,57 @@ struct MatMulArgs {
   bool accumulate;
 };
 
-// Rotates pairs of each head in place. Items: tokens t.
+// As MatMulArgs, for a matrix stored the other way round, [n_in, n_out]: out[t, r] (+)= sum over i of weights[i, r] * x[t, i].
+// Items: columns r. Each sum goes over i one by one, so that n_in may be cut anywhere: a call with the next rows of the matrix
+// and `accumulate` goes on with the same bits.
+struct MatMulTransposedArgs {
+  const std::byte* weights;     // n_in rows of row_bytes bytes; any alignment
+  std::int64_t row_bytes;
+  std::int64_t n_out, n_in;
+  const float* x;               // [n_tokens, x_stride], the first n_in of each row
+  std::int64_t x_stride, n_tokens;
+  float* out;
+  std::int64_t out_stride;      // floats between tokens
+  bool accumulate;
+};
+
+// Rotates pairs among the first `dims` elements of each head in place. Items: tokens t.
 struct RopeArgs {
-  float* x;                     // [tokens, heads, head_dim]
+  Vectors x;
   const float* cos;             // [tokens, dims/2], magnitude scaling folded in
   const float* sin;             // [tokens, dims/2]
-  std::int64_t tokens, heads, head_dim, dims;
+  std::int64_t tokens, heads, dims;
   bool interleaved;             // pairs (2i, 2i+1), else (i, i + dims/2)
 };
 
-// out[i] = gate[i] / (1 + exp(-gate[i])) * up[i].  Items: rows. In-place (out == gate or out == up) is allowed.
-struct SwiGluArgs {
-  const float* gate;            // [rows, width]
-  const float* up;              // [rows, width]
-  float* out;                   // [rows, width]
+// The nonlinear functions of feed-forward layers: x / (1 + e^-x); GELU by its tanh approximation,
+// x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))), and by definition, x * Phi(x); max(x, 0).
+enum class Activation : std::uint8_t { kSilu, kGeluTanh, kGeluErf, kRelu };
+inline constexpr int kActivationCount = 4;
+
+// out[i] = f(in[i]), times up[i] unless up is null.  Items: rows. In-place (out == in or out == up) is allowed.
+struct ActivateArgs {
+  const float* in;              // [rows, in_stride]
+  const float* up;              // [rows, up_stride], or null
+  float* out;                   // [rows, out_stride]
+  std::int64_t in_stride, up_stride, out_stride;
   std::int64_t rows, width;
+};
+
+// out[t, i] += in[t, i].  Items: rows. in_stride 0 adds one vector, a bias, to every row.
+struct AddArgs {
+  const float* in;
+  float* out;
+  std::int64_t in_stride, out_stride;
+  std::int64_t rows, width;
+};
+
+// x = scale * x in place, or soft_cap * tanh(scale * x / soft_cap) where soft_cap > 0.  Items: rows.
+struct ScaleArgs {
+  float* x;
+  std::int64_t stride;
+  std::int64_t rows, width;
+  float scale, soft_cap;
 };
 
 // out = dequantised weights of one row. Items: rows.
@@ -80,14 +131,13 @@ struct DequantizeRowsArgs {
   std::int64_t n_rows, width;
 };
 
-// One page of one layer of one sequence: K [kv_heads, page_tokens, head_dim], then V likewise, f16 or f32.
-// Writes token t of k and v to slot positions. Items: tokens t.
+// One page of one layer of one sequence: K [kv_heads, page_tokens, key_dim], then V [kv_heads, page_tokens, value_dim], f16 or
+// f32. Writes token t of k and v to slot positions. Items: tokens t.
 struct KvAppendArgs {
-  const float* k;               // [tokens, kv_heads, head_dim]
-  const float* v;               // [tokens, kv_heads, head_dim]
+  Vectors k, v;                 // vector g of row t: kv head g of token t
   std::byte* const* pages;      // [n_pages] of the layer and sequence
   std::int64_t first_slot;      // index of token 0 in the sequence's KV: page first_slot / page_tokens
-  std::int64_t tokens, kv_heads, head_dim, page_tokens;
+  std::int64_t tokens, kv_heads, key_dim, value_dim, page_tokens;
 };
 
 // A run of cached tokens that a query attends to. Key j of the segment has position first_position + j.
@@ -98,17 +148,21 @@ struct KvSegment {
   bool causal;                    // else every query sees every key
 };
 
-// out[t, h] = softmax(scale * q[t, h] . K) V over all segments; a query at position p sees keys at positions <= p of
-// causal segments. Partials (o, m, l) of segments merge by log-sum-exp in list order (DESIGN.md section 5).
+// out[t, h] = softmax(cap(scale * q[t, h] . K)) V over all segments; a query at position p sees keys at positions <= p of causal
+// segments, and of those only the last `window` (itself included) where window > 0: of keys before that at most 3 are read, and
+// no page. cap(s) = soft_cap * tanh(s / soft_cap) where soft_cap > 0. Partials (o, m, l) of segments merge by log-sum-exp in list
+// order (DESIGN.md section 5).
 // Items: (token t, kv head g) as t * kv_heads + g.  A query that sees no key gets zeros.
 struct AttentionArgs {
-  const float* q;               // [tokens, heads, head_dim]
-  float* out;                   // [tokens, heads, head_dim]
+  Vectors q;                    // group g of a row: the heads / kv_heads queries of kv head g
+  float* out;                   // [tokens, heads, value_dim]
   const KvSegment* segments;
   std::int64_t n_segments;
   const std::int32_t* positions;  // [tokens]
-  std::int64_t tokens, heads, kv_heads, head_dim, page_tokens;
-  float scale;                  // 1 / sqrt(head_dim)
+  std::int64_t tokens, heads, kv_heads, key_dim, value_dim, page_tokens;
+  std::int64_t window;          // 0: none
+  float scale;                  // most often 1 / sqrt(key_dim)
+  float soft_cap;               // 0: none
 };
 
 }  // namespace windlass

@@ -13,15 +13,19 @@ constexpr std::int64_t kv_element_bytes(KvType type) { return type == KvType::kF
 
 struct OpTable {
   const char* name;  // "avx512vnni"
-  void (*rms_norm)(const RmsNormArgs&, WorkRange);
+  void (*rms_norm)(const NormArgs&, WorkRange);
+  void (*layer_norm)(const NormArgs&, WorkRange);
   void (*quantize_rows)(const QuantizeRowsArgs&, WorkRange);
   void (*rope)(const RopeArgs&, WorkRange);
-  void (*swiglu)(const SwiGluArgs&, WorkRange);
+  void (*activate[kActivationCount])(const ActivateArgs&, WorkRange);
+  void (*add)(const AddArgs&, WorkRange);
+  void (*scale)(const ScaleArgs&, WorkRange);
   void (*kv_append[kKvTypeCount])(const KvAppendArgs&, WorkRange);
   void (*attention[kKvTypeCount])(const AttentionArgs&, WorkRange);
   // Indexed by DType.
   void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
   void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null where weight_types.h says so
+  void (*matmul_transposed[kDTypeCount])(const MatMulTransposedArgs&, WorkRange);  // null for types with blocks
   void (*dequantize_rows[kDTypeCount])(const DequantizeRowsArgs&, WorkRange);
 };
 

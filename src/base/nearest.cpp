@@ -1,4 +1,4 @@
-#include "tools/nearest.h"
+#include "src/base/nearest.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,0 +1,65 @@
+// Matmul with a matrix stored [n_in, n_out], as GPT-2's checkpoints have them: rows of the matrix,
+// scaled by one activation each, add up in registers. For inclusion by isa_*.cpp alone.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu_kernels/common_inl.h"
+#include "cpu_kernels/formats_inl.h"
+#include "src/ops/op_args.h"
+
+namespace windlass {
+namespace {
+
+inline constexpr int kTransposedTokens = 4;
+
+// T tokens by D vectors of columns, from `column` on; fewer than D vectors at the end are masked.
+template <class V, DType kType, int T, int D>
+inline void transposed_tile(const MatMulTransposedArgs& args, std::int64_t token,
+                            std::int64_t column, std::int64_t n_columns) {
+  const std::uint8_t* weights =
+      reinterpret_cast<const std::uint8_t*>(args.weights) + column * Format<kType>::kBlockBytes;
+  const float* x = args.x + token * args.x_stride;
+  float* out = args.out + token * args.out_stride + column;
+  typename V::F sum[T][D];
+  for (int t = 0; t < T; ++t) {
+    for (int d = 0; d < D; ++d) {
+      const std::int64_t at = d * V::kLanes;
+      sum[t][d] =
+          args.accumulate ? V::load_n(out + t * args.out_stride + at, n_columns - at) : V::zero();
+    }
+  }
+  alignas(64) float row[D * V::kLanes] = {};
+  for (std::int64_t i = 0; i < args.n_in; ++i, weights += args.row_bytes) {
+    Format<kType>::template dequantize<V>(weights, row, n_columns);
+    for (int t = 0; t < T; ++t) {
+      const typename V::F value = V::set1(x[t * args.x_stride + i]);
+      for (int d = 0; d < D; ++d) {
+        sum[t][d] = V::fma(V::load(row + d * V::kLanes), value, sum[t][d]);
+      }
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int d = 0; d < D; ++d) {
+      const std::int64_t at = d * V::kLanes;
+      V::store_n(out + t * args.out_stride + at, sum[t][d], n_columns - at);
+    }
+  }
+}
+
+template <class V, DType kType>
+void matmul_transposed(const MatMulTransposedArgs& args, WorkRange range) {
+  constexpr int kVectors = 4;
+  constexpr std::int64_t kColumns = kVectors * V::kLanes;
+  for (std::int64_t column = range.begin; column < range.end; column += kColumns) {
+    const std::int64_t n = smaller(kColumns, range.end - column);
+    std::int64_t t = 0;
+    for (; t + kTransposedTokens <= args.n_tokens; t += kTransposedTokens) {
+      transposed_tile<V, Format, kTransposedTokens, kVectors>(args, t, column, n);
+    }
+    for (; t < args.n_tokens; ++t) transposed_tile<V, Format, 1, kVectors>(args, t, column, n);
+  }
+}
+
+}  // namespace
+}  // namespace windlass

@@ -1,0 +1,165 @@
+// OpRunner's arithmetic ops: each fills its argument struct from the graph op's views and fields.
+#include "pipeline/op_runner.h"
+#include "src/base/check.h"
+
+namespace windlass {
+
+const float* OpRunner::row_of_floats(const GraphOp& op, const std::byte* weights) {
+  const TensorInfo& tensor = parts_.tensors.at(op.weight);
+  const bool aligned = reinterpret_cast<std::uintptr_t>(weights) % alignof(float) == 0;
+  if (tensor.type == DType::kF32 && aligned) return reinterpret_cast<const float*>(weights);
+  auto* widened = reinterpret_cast<float*>(parts_.activations + layout_->vector_offset);
+  const DequantizeRowsArgs args{&weights, widened, 1, tensor.n_cols()};
+  run_op(parts_.team, parts_.ops.dequantize_rows[static_cast<std::size_t>(tensor.type)], args);
+  return widened;
+}
+
+void OpRunner::norm(const GraphOp& op, const std::byte* weights) {
+  NormArgs args;
+  args.in = vectors(op.in);
+  args.out = vectors(op.out);
+  args.weight = row_of_floats(op, weights);
+  args.rows = rows_of(op);
+  args.vectors = op.in.vectors;
+  args.width = parts_.graph.width_of(op.in);
+  args.epsilon = parts_.spec.norm_epsilon;
+  args.weight_offset = parts_.spec.norm_weight_offset;
+  const bool rms = op.kind == OpKind::kRmsNorm;
+  run_op(parts_.team, rms ? parts_.ops.rms_norm : parts_.ops.layer_norm, args);
+}
+
+void OpRunner::quantize_rows(const GraphOp& op) {
+  const QuantizeRowsArgs args{floats(op.in), bytes(op.out.buffer), rows_of(op),
+                              parts_.graph.width_of(op.in)};
+  run_op(parts_.team, parts_.ops.quantize_rows, args);
+}
+
+void OpRunner::mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights) {
+  const TensorInfo& tensor = parts_.tensors.at(op.weight);
+  if (tensor.transposed) return mat_mul_transposed(op, entry, weights);
+  MatMulArgs args;
+  args.weights = weights;
+  args.row_bytes = tensor.row_bytes();
+  args.n_out = entry.n_rows;
+  args.n_in = tensor.n_cols();
+  args.x = bytes(op.in.buffer);
+  args.n_tokens = rows_of(op);
+  args.out = floats(op.out) + (parts_.graph.buffer(op.out.buffer).tiled ? 0 : entry.first_row);
+  args.out_stride = stride(op.out);
+  args.accumulate = op.accumulate;
+  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
+  const auto& row = int8 ? parts_.ops.matmul_q8 : parts_.ops.matmul_f32;
+  run_op(parts_.team, row[static_cast<std::size_t>(tensor.type)], args);
+}
+
+// Rows of the tensor are inputs: entries of one op follow each other in row order, and each adds to
+// what those before it left.
+void OpRunner::mat_mul_transposed(const GraphOp& op, const ComputeEntry& entry,
+                                  const std::byte* weights) {
+  const TensorInfo& tensor = parts_.tensors.at(op.weight);
+  MatMulTransposedArgs args;
+  args.weights = weights;
+  args.row_bytes = tensor.row_bytes();
+  args.n_out = tensor.n_cols();
+  args.n_in = entry.n_rows;
+  args.x = floats(op.in) + entry.first_row;
+  args.x_stride = stride(op.in);
+  args.n_tokens = rows_of(op);
+  args.out = floats(op.out);
+  args.out_stride = stride(op.out);
+  args.accumulate = op.accumulate || entry.first_row > 0;
+  run_op(parts_.team, parts_.ops.matmul_transposed[static_cast<std::size_t>(tensor.type)], args);
+}
+
+void OpRunner::add(const GraphOp& op, const std::byte* weights) {
+  AddArgs args;
+  const bool bias = op.kind == OpKind::kAddBias;
+  args.in = bias ? row_of_floats(op, weights) : floats(op.in);
+  args.in_stride = bias ? 0 : stride(op.in);
+  args.out = floats(op.out);
+  args.out_stride = stride(op.out);
+  args.rows = rows_of(op);
+  args.width = parts_.graph.width_of(op.out);
+  run_op(parts_.team, parts_.ops.add, args);
+}
+
+void OpRunner::rope(const GraphOp& op) {
+  const RopeTable& table = op.window_rope ? parts_.window_rope : parts_.rope;
+  const std::int64_t offset = op.window_rope ? layout_->window_rope_offset : layout_->rope_offset;
+  RopeArgs args;
+  args.x = vectors(op.in);
+  args.cos = reinterpret_cast<const float*>(parts_.activations + offset);
+  args.sin = args.cos + layout_->token_rows * table.pairs();
+  args.tokens = rows_;
+  args.heads = op.in.vectors;
+  args.dims = 2 * table.pairs();
+  args.interleaved = parts_.spec.rope.interleaved;
+  run_op(parts_.team, parts_.ops.rope, args);
+}
+
+void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
+  std::int64_t row = 0;
+  for (const Span& span : step.spans) {
+    const KvShape& shape = span.kv->shape();
+    KvAppendArgs args;
+    args.k = vectors(op.in, row);
+    args.v = vectors(op.in2, row);
+    args.pages = span.kv->pages(op.layer);
+    args.first_slot = span.first_position;
+    args.tokens = static_cast<std::int64_t>(span.ids.size());
+    args.kv_heads = shape.n_kv_heads;
+    args.key_dim = shape.key_dim;
+    args.value_dim = shape.value_dim;
+    args.page_tokens = kKvPageTokens;
+    run_op(parts_.team, parts_.ops.kv_append[static_cast<std::size_t>(shape.type)], args);
+    row += args.tokens;
+  }
+}
+
+void OpRunner::attention(const GraphOp& op, const StepInput& step) {
+  std::int64_t row = 0;
+  for (const Span& span : step.spans) {
+    const KvShape& shape = span.kv->shape();
+    const auto tokens = static_cast<std::int64_t>(span.ids.size());
+    const KvSegment segment{span.kv->pages(op.layer), span.first_position + tokens, 0, true};
+    AttentionArgs args;
+    args.q = vectors(op.in, row);
+    args.out = floats(op.out) + row * stride(op.out);
+    args.segments = &segment;
+    args.n_segments = 1;
+    args.positions = positions() + row;
+    args.tokens = tokens;
+    args.heads = op.in.vectors;
+    args.kv_heads = shape.n_kv_heads;
+    args.key_dim = shape.key_dim;
+    args.value_dim = shape.value_dim;
+    args.page_tokens = kKvPageTokens;
+    args.window = op.window_tokens;
+    args.scale = op.scale;
+    args.soft_cap = op.soft_cap;
+    run_op(parts_.team, parts_.ops.attention[static_cast<std::size_t>(shape.type)], args);
+    row += tokens;
+  }
+}
+
+void OpRunner::activate(const GraphOp& op) {
+  ActivateArgs args;
+  args.in = floats(op.in);
+  args.up = op.in2.present() ? floats(op.in2) : nullptr;
+  args.out = floats(op.out);
+  args.in_stride = stride(op.in);
+  args.up_stride = op.in2.present() ? stride(op.in2) : 0;
+  args.out_stride = stride(op.out);
+  args.rows = rows_of(op);
+  args.width = parts_.graph.width_of(op.in);
+  run_op(parts_.team, parts_.ops.activate[static_cast<std::size_t>(op.activation)], args);
+}
+
+void OpRunner::scale(const GraphOp& op, const ComputeEntry& entry) {
+  const bool tiled = parts_.graph.buffer(op.in.buffer).tiled;
+  const std::int64_t width = tiled ? entry.n_rows : parts_.graph.width_of(op.in);
+  const ScaleArgs args{floats(op.in), stride(op.in), rows_of(op), width, op.scale, op.soft_cap};
+  run_op(parts_.team, parts_.ops.scale, args);
+}
+
+}  // namespace windlass

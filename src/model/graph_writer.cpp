@@ -1,0 +1,93 @@
+#include "src/model/graph_writer.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "src/ops/weight_types.h"
+
+namespace windlass {
+
+View GraphWriter::buffer(std::string name, std::int64_t width) {
+  graph_.buffers.push_back({std::move(name), BufferKind::kF32, width, rows_, false});
+  return {.buffer = BufferId{static_cast<std::int32_t>(graph_.buffers.size() - 1)}};
+}
+
+View GraphWriter::tiled_buffer(std::string name, std::int64_t width) {
+  const View view = buffer(std::move(name), width);
+  graph_.buffers.back().tiled = true;
+  return view;
+}
+
+std::string GraphWriter::label(const std::string& part) const {
+  return layer_ < 0 ? part : fmt::format("blk.{}.{}", layer_, part);
+}
+
+GraphOp& GraphWriter::op(OpKind kind, const std::string& part, const View& in, const View& out) {
+  GraphOp op;
+  op.kind = kind;
+  op.layer = layer_;
+  op.in = in;
+  op.out = out;
+  op.rows = rows_;
+  op.label = label(part);
+  graph_.ops.push_back(std::move(op));
+  return graph_.ops.back();
+}
+
+void GraphWriter::embed_rows(const std::string& part, TensorId weight, const View& out) {
+  op(OpKind::kEmbedRows, part, {}, out).weight = weight;
+}
+
+void GraphWriter::add_bias(const std::string& part, TensorId bias, const View& out) {
+  if (bias != kNoTensor) op(OpKind::kAddBias, part + ".bias", {}, out).weight = bias;
+}
+
+void GraphWriter::norm(const std::string& part, const Affine& norm, const View& in,
+                       const View& out) {
+  const bool rms = spec_.arch->norm == NormKind::kRms;
+  op(rms ? OpKind::kRmsNorm : OpKind::kLayerNorm, part, in, out).weight = norm.weight;
+  add_bias(part, norm.bias, out);
+}
+
+bool GraphWriter::reads_q8(TensorId weight) const {
+  return weight != kNoTensor && activations_ == Activations::kInt8 &&
+         takes_int8(table_.at(weight).type);
+}
+
+// Buffers of 8-bit rows live from one quantise op to the matmuls right after it, so equal widths
+// share one.
+BufferId GraphWriter::q8_buffer(std::int64_t width) {
+  for (std::size_t i = 0; i < graph_.buffers.size(); ++i) {
+    const BufferSpec& buffer = graph_.buffers[i];
+    if (buffer.kind == BufferKind::kQ8 && buffer.width == width && buffer.rows == rows_) {
+      return BufferId{static_cast<std::int32_t>(i)};
+    }
+  }
+  const char* prefix = rows_ == RowSet::kLogits ? "head_q8" : "q8";
+  const View view = buffer(fmt::format("{}_{}", prefix, width), width);
+  graph_.buffers.back().kind = BufferKind::kQ8;
+  return view.buffer;
+}
+
+MatMulInput GraphWriter::matmul_input(const std::string& part, const View& in,
+                                      std::initializer_list<Affine> readers) {
+  MatMulInput input{in, kNoBuffer};
+  bool wanted = false;
+  for (const Affine& reader : readers) wanted |= reads_q8(reader.weight);
+  if (!wanted) return input;
+  input.q8 = q8_buffer(graph_.width_of(in));
+  op(OpKind::kQuantizeRows, part + "_q8", in, {.buffer = input.q8});
+  return input;
+}
+
+void GraphWriter::linear(const std::string& part, const Affine& linear, const MatMulInput& in,
+                         const View& out, bool accumulate) {
+  const View source = reads_q8(linear.weight) ? View{.buffer = in.q8} : in.f32;
+  GraphOp& product = op(OpKind::kMatMul, part, source, out);
+  product.weight = linear.weight;
+  product.accumulate = accumulate;
+  add_bias(part, linear.bias, out);
+}
+
+}  // namespace windlass

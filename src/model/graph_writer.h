@@ -1,0 +1,57 @@
+// Writes a LayerGraph buffer by buffer and op by op: what every op of a transformer needs said, in one place. What a layer is
+// made of stands in layer_graph.cpp.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+
+#include "src/model/layer_graph.h"
+#include "src/model/weight_map.h"
+
+namespace windlass {
+
+// A buffer as matmuls read it: f32, and its 8-bit form where some weight takes that.
+struct MatMulInput {
+  View f32;
+  BufferId q8 = kNoBuffer;
+};
+
+class GraphWriter {
+ public:
+  GraphWriter(const ModelSpec& spec, const TensorTable& table, Activations activations)
+      : spec_(spec), table_(table), activations_(activations) {}
+
+  // Ops that follow are of this layer (-1: of none), and of these rows.
+  void begin_layer(std::int32_t layer) { layer_ = layer; }
+  void begin_rows(RowSet rows) { rows_ = rows; }
+
+  View buffer(std::string name, std::int64_t width);
+  View tiled_buffer(std::string name, std::int64_t width);
+
+  // "attn_q" -> "blk.3.attn_q" inside a layer.
+  std::string label(const std::string& part) const;
+  GraphOp& op(OpKind kind, const std::string& part, const View& in, const View& out);
+
+  void embed_rows(const std::string& part, TensorId weight, const View& out);
+  void norm(const std::string& part, const Affine& norm, const View& in, const View& out);
+  // `readers`: the weights that will read the input next. Adds a quantise op where one of them wants 8-bit rows; these live
+  // until the next call.
+  MatMulInput matmul_input(const std::string& part, const View& in, std::initializer_list<Affine> readers);
+  void linear(const std::string& part, const Affine& linear, const MatMulInput& in, const View& out, bool accumulate = false);
+
+  LayerGraph take() { return std::move(graph_); }
+
+ private:
+  bool reads_q8(TensorId weight) const;
+  BufferId q8_buffer(std::int64_t width);
+  void add_bias(const std::string& part, TensorId bias, const View& out);
+
+  const ModelSpec& spec_;
+  const TensorTable& table_;
+  const Activations activations_;
+  LayerGraph graph_;
+  std::int32_t layer_ = -1;
+  RowSet rows_ = RowSet::kTokens;
+};
+
+}  // namespace windlass
