@@ -13,7 +13,7 @@ namespace {
 
 inline constexpr int kTransposedTokens = 4;
 
-// T tokens by D vectors of columns, from `column` on; fewer than D vectors at the end are masked.
+// T tokens by D vectors of columns, from `column` on; the last vector may be a part.
 template <class V, DType kType, int T, int D>
 inline void transposed_tile(const MatMulTransposedArgs& args, std::int64_t token,
                             std::int64_t column, std::int64_t n_columns) {
@@ -47,17 +47,24 @@ inline void transposed_tile(const MatMulTransposedArgs& args, std::int64_t token
   }
 }
 
+template <class V, DType kType, int D>
+inline void transposed_columns(const MatMulTransposedArgs& args, std::int64_t column,
+                               std::int64_t n_columns) {
+  std::int64_t t = 0;
+  for (; t + kTransposedTokens <= args.n_tokens; t += kTransposedTokens) {
+    transposed_tile<V, kType, kTransposedTokens, D>(args, t, column, n_columns);
+  }
+  for (; t < args.n_tokens; ++t) transposed_tile<V, kType, 1, D>(args, t, column, n_columns);
+}
+
 template <class V, DType kType>
 void matmul_transposed(const MatMulTransposedArgs& args, WorkRange range) {
-  constexpr int kVectors = 4;
-  constexpr std::int64_t kColumns = kVectors * V::kLanes;
-  for (std::int64_t column = range.begin; column < range.end; column += kColumns) {
-    const std::int64_t n = smaller(kColumns, range.end - column);
-    std::int64_t t = 0;
-    for (; t + kTransposedTokens <= args.n_tokens; t += kTransposedTokens) {
-      transposed_tile<V, Format, kTransposedTokens, kVectors>(args, t, column, n);
-    }
-    for (; t < args.n_tokens; ++t) transposed_tile<V, Format, 1, kVectors>(args, t, column, n);
+  std::int64_t column = range.begin;
+  for (; column + 3 * V::kLanes < range.end; column += 4 * V::kLanes) {
+    transposed_columns<V, kType, 4>(args, column, smaller(4 * V::kLanes, range.end - column));
+  }
+  for (; column < range.end; column += V::kLanes) {
+    transposed_columns<V, kType, 1>(args, column, smaller(V::kLanes, range.end - column));
   }
 }
 

@@ -21,7 +21,7 @@ struct TensorInfo {
   // Row-major, slowest first: a weight of a linear is {n_out, n_in} (GGUF stores the reverse order).
   std::vector<std::int64_t> shape;
   Extent extent;
-  std::string stored_name;  // as its file names it; empty: the same
+  std::string stored_name = {};  // as its file names it; empty: the same
   bool transposed = false;  // a weight of a linear stored as {n_in, n_out} (gpt2's in safetensors)
 
   std::int64_t n_cols() const { return shape.empty() ? 1 : shape.back(); }

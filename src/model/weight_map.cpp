@@ -80,14 +80,10 @@ TensorId WeightMapper::matrix(const std::string& name, std::int64_t n_out, std::
   const TensorId id = claim(name, transposed ? Shape{n_in, n_out} : Shape{n_out, n_in}, presence);
   if (id == kNoTensor) return id;
   const DType type = table_.at(id).type;
-  if (transposed
-          ? is_plain_float(type)
-          : std::find(kMatrixTypes.begin(), kMatrixTypes.end(), type) != kMatrixTypes.end()) {
-    return id;
-  }
+  if (transposed ? is_plain_float(type) : find_weight_type(type) != nullptr) return id;
   fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}; supported{}: {}", table_.path(),
        table_.shown_name(name), dtype_info(type).name, transposed ? " for it" : "",
-       transposed ? "F32, F16, BF16" : kMatrixTypeNames);
+       transposed ? "F32, F16, BF16" : weight_type_names());
 }
 
 Affine WeightMapper::norm(const std::string& name, std::int64_t width, Presence presence) {

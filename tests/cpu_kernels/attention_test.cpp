@@ -8,6 +8,11 @@ namespace {
 struct Case {
   std::int64_t tokens, kv_heads, group, head_dim, page_tokens, n_keys;
   bool f16, causal;
+  std::int64_t value_dim = 0;  // 0: head_dim
+  std::int64_t window = 0;
+  float soft_cap = 0;
+
+  std::int64_t values() const { return value_dim > 0 ? value_dim : head_dim; }
 };
 
 // A sequence's pages filled with random keys and values, and queries at its last positions.
@@ -15,27 +20,31 @@ class Problem {
  public:
   Problem(const Case& c, std::uint32_t seed) : c_(c) {
     Random random(seed);
-    q_ = random.gauss_vector(c.tokens * heads() * c.head_dim);
+    q_ = random.gauss_vector(c.tokens * row());
     const std::int64_t n_pages = (c.n_keys + c.page_tokens - 1) / c.page_tokens + 1;
-    const std::int64_t elements = 2 * c.kv_heads * c.page_tokens * c.head_dim;
+    const std::int64_t elements = c.kv_heads * c.page_tokens * (c.head_dim + c.values());
     storage_.assign(at(n_pages), std::vector<std::byte>(at(elements * (c.f16 ? 2 : 4)),
                                                         std::byte{0xff}));  // NaN
     for (auto& page : storage_) pages_.push_back(page.data());
-    const std::vector<float> k = random.gauss_vector(c.n_keys * c.kv_heads * c.head_dim);
-    const std::vector<float> v = random.gauss_vector(c.n_keys * c.kv_heads * c.head_dim);
+    std::vector<float> k = random.gauss_vector(c.n_keys * c.kv_heads * c.head_dim);
+    std::vector<float> v = random.gauss_vector(c.n_keys * c.kv_heads * c.values());
+    const Vectors keys = {k.data(), c.kv_heads * c.head_dim, 1, c.head_dim, 0};
+    const Vectors values = {v.data(), c.kv_heads * c.values(), 1, c.values(), 0};
     cpu_op_table(Isa::kScalar)
-        .kv_append[c.f16 ? 0 : 1](
-            {k.data(), v.data(), pages_.data(), 0, c.n_keys, c.kv_heads, c.head_dim, c.page_tokens},
-            {0, c.n_keys});
+        .kv_append[c.f16 ? 0 : 1]({keys, values, pages_.data(), 0, c.n_keys, c.kv_heads, c.head_dim,
+                                   c.values(), c.page_tokens},
+                                  {0, c.n_keys});
     for (std::int64_t t = 0; t < c.tokens; ++t) {
       positions_.push_back(static_cast<std::int32_t>(c.n_keys - c.tokens + t));
     }
     segments = {{pages_.data(), c.n_keys, 0, c.causal}};
   }
   std::int64_t heads() const { return c_.kv_heads * c_.group; }
-  AttentionArgs args(std::vector<float>* out) const {
-    out->assign(q_.size(), -7.0f);
-    return {q_.data(),
+  // Queries of a token: those of a group side by side, with a gap of one head behind each group.
+  std::int64_t row() const { return c_.kv_heads * (c_.group + 1) * c_.head_dim; }
+  AttentionArgs args(std::vector<float>* out) {
+    out->assign(at(c_.tokens * heads() * c_.values()), -7.0f);
+    return {{q_.data(), row(), c_.group, (c_.group + 1) * c_.head_dim, c_.head_dim},
             out->data(),
             segments.data(),
             static_cast<std::int64_t>(segments.size()),
@@ -44,13 +53,33 @@ class Problem {
             heads(),
             c_.kv_heads,
             c_.head_dim,
+            c_.values(),
             c_.page_tokens,
-            1.0f / std::sqrt(static_cast<float>(c_.head_dim))};
+            c_.window,
+            1.0f / std::sqrt(static_cast<float>(c_.head_dim)),
+            c_.soft_cap};
   }
   // Cuts the first segment after `n_keys`, a multiple of the page.
   void cut(std::int64_t n_keys) {
     segments = {{pages_.data(), n_keys, 0, c_.causal},
                 {pages_.data() + n_keys / c_.page_tokens, c_.n_keys - n_keys, n_keys, c_.causal}};
+  }
+  // Makes NaN of the keys and values at slots [0, n).
+  void spoil(std::int64_t n) {
+    const std::int64_t size = c_.f16 ? 2 : 4;
+    for (std::int64_t slot = 0; slot < n; ++slot) {
+      std::byte* page = pages_[at(slot / c_.page_tokens)];
+      for (std::int64_t g = 0; g < c_.kv_heads; ++g) {
+        const std::int64_t row = g * c_.page_tokens + slot % c_.page_tokens;
+        std::memset(page + row * c_.head_dim * size, 0xff, at(c_.head_dim * size));
+        std::byte* values = page + c_.kv_heads * c_.page_tokens * c_.head_dim * size;
+        std::memset(values + row * c_.values() * size, 0xff, at(c_.values() * size));
+      }
+    }
+  }
+  // Takes away the pages before the one that holds slot n.
+  void drop_pages(std::int64_t n) {
+    for (std::int64_t page = 0; page < n / c_.page_tokens; ++page) pages_[at(page)] = nullptr;
   }
   std::vector<KvSegment> segments;
 
@@ -80,6 +109,14 @@ std::vector<Case> cases() {
   all.push_back({70, 3, 3, 64, 64, 70, true, true});
   all.push_back({40, 1, 71, 64, 32, 50, true, true});
   all.push_back({3, 2, 2, 512, 32, 40, true, true});
+  // Keys and values of different sizes, windows of all kinds, soft caps.
+  for (const std::int64_t window : {0, 1, 5, 16, 17, 24, 63, 64, 65, 1000}) {
+    for (const float soft_cap : {0.0f, 5.0f}) {
+      all.push_back({9, 2, 3, 64, 16, 150, false, true, 0, window, soft_cap});
+      all.push_back({40, 1, 2, 48, 64, 140, true, true, 32, window, soft_cap});
+      all.push_back({1, 3, 1, 16, 32, 100, false, true, 80, window, soft_cap});
+    }
+  }
   return all;
 }
 
@@ -95,14 +132,15 @@ void check(const std::vector<float>& out, const std::vector<double>& expected) {
 std::string label(Isa isa, const Case& c) {
   return std::string(isa_name(isa)) + " tokens " + std::to_string(c.tokens) + " group " +
          std::to_string(c.group) + " head_dim " + std::to_string(c.head_dim) + " keys " +
-         std::to_string(c.n_keys) + (c.f16 ? " f16" : " f32");
+         std::to_string(c.n_keys) + (c.f16 ? " f16" : " f32") + " window " +
+         std::to_string(c.window) + " cap " + std::to_string(c.soft_cap);
 }
 
 }  // namespace
 
 TEST_CASE("attention over pages equals softmax attention, and never reads an unwritten slot") {
   for (const Case& c : cases()) {
-    const Problem problem(c, static_cast<std::uint32_t>(c.n_keys * 100 + c.head_dim));
+    Problem problem(c, static_cast<std::uint32_t>(c.n_keys * 100 + c.head_dim));
     std::vector<float> out;
     const std::vector<double> expected = reference_attention(problem.args(&out), c.f16);
     for (const Isa isa : present_isas()) {
@@ -117,8 +155,9 @@ TEST_CASE("attention over pages equals softmax attention, and never reads an unw
 TEST_CASE("any split of the attention items gives the same bits") {
   for (const Isa isa : present_isas()) {
     for (const Case& c :
-         {Case{23, 3, 3, 64, 16, 90, true, true}, Case{23, 2, 1, 80, 32, 40, false, true}}) {
-      const Problem problem(c, 4);
+         {Case{23, 3, 3, 64, 16, 90, true, true}, Case{23, 2, 1, 80, 32, 40, false, true},
+          Case{23, 2, 3, 64, 64, 190, true, true, 0, 21, 5.0f}}) {
+      Problem problem(c, 4);
       std::vector<float> whole, split;
       attention_of(isa, c)(problem.args(&whole), {0, c.tokens * c.kv_heads});
       const AttentionArgs args = problem.args(&split);
@@ -134,21 +173,22 @@ TEST_CASE("any split of the attention items gives the same bits") {
 
 TEST_CASE("one token alone and among others gives the same bits") {
   for (const Isa isa : present_isas()) {
-    const Case c = {9, 3, 3, 64, 16, 90, true, true};
-    const Problem problem(c, 5);
-    std::vector<float> together, alone;
-    attention_of(isa, c)(problem.args(&together), {0, c.tokens * c.kv_heads});
-    AttentionArgs args = problem.args(&alone);
-    const std::int64_t row = problem.heads() * c.head_dim;
-    for (std::int64_t t = 0; t < c.tokens; ++t) {
-      AttentionArgs one = args;
-      one.q += t * row;
-      one.out += t * row;
-      one.positions += t;
-      one.tokens = 1;
-      attention_of(isa, c)(one, {0, c.kv_heads});
+    for (const std::int64_t window : {0, 20}) {
+      const Case c = {9, 3, 3, 64, 16, 90, true, true, 0, window, 5.0f};
+      Problem problem(c, 5);
+      std::vector<float> together, alone;
+      attention_of(isa, c)(problem.args(&together), {0, c.tokens * c.kv_heads});
+      const AttentionArgs args = problem.args(&alone);
+      for (std::int64_t t = 0; t < c.tokens; ++t) {
+        AttentionArgs one = args;
+        one.q.data += t * problem.row();
+        one.out += t * problem.heads() * c.head_dim;
+        one.positions += t;
+        one.tokens = 1;
+        attention_of(isa, c)(one, {0, c.kv_heads});
+      }
+      REQUIRE(std::memcmp(together.data(), alone.data(), together.size() * 4) == 0);
     }
-    REQUIRE(std::memcmp(together.data(), alone.data(), together.size() * 4) == 0);
   }
 }
 
@@ -170,6 +210,22 @@ TEST_CASE("two segments give what one gives, within rounding; empty and one-key 
   }
 }
 
+TEST_CASE("keys before the window have no weight, and pages before it are not visited") {
+  for (const Isa isa : present_isas()) {
+    for (const std::int64_t tokens : {1, 6}) {
+      const Case c = {tokens, 2, 2, 64, 16, 100, false, true, 0, 20};
+      Problem problem(c, 9);
+      std::vector<float> before, after;
+      attention_of(isa, c)(problem.args(&before), {0, tokens * c.kv_heads});
+      const std::int64_t first_seen = 100 - tokens - 19;
+      problem.spoil(first_seen);
+      problem.drop_pages(first_seen);
+      attention_of(isa, c)(problem.args(&after), {0, tokens * c.kv_heads});
+      REQUIRE(after == before);
+    }
+  }
+}
+
 TEST_CASE("a query that sees no key gets zeros") {
   for (const Isa isa : present_isas()) {
     const Case c = {2, 2, 3, 80, 16, 20, true, true};
@@ -185,7 +241,7 @@ TEST_CASE("scores far apart and all very negative neither overflow nor vanish") 
   for (const Isa isa : present_isas()) {
     for (const float scale : {300.0f, -300.0f}) {
       const Case c = {1, 1, 4, 64, 16, 70, false, true};
-      const Problem problem(c, 8);
+      Problem problem(c, 8);
       std::vector<float> out;
       AttentionArgs args = problem.args(&out);
       args.scale *= scale;

@@ -68,6 +68,26 @@ inline std::vector<DType> int8_types() {
   return types;
 }
 
+// Around the vector widths, and some of models.
+inline const std::vector<std::int64_t>& widths() {
+  static const std::vector<std::int64_t> all = [] {
+    std::vector<std::int64_t> list;
+    for (std::int64_t n = 1; n <= 34; ++n) list.push_back(n);
+    for (const std::int64_t n : {63, 64, 65, 127, 128, 576, 1000, 1536}) list.push_back(n);
+    return list;
+  }();
+  return all;
+}
+
+inline void check_close(const std::vector<float>& out, const std::vector<double>& expected,
+                        double relative, double absolute) {
+  REQUIRE(out.size() == expected.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    INFO("element " << i << " is " << out[i] << ", expected " << expected[i]);
+    REQUIRE(std::abs(out[i] - expected[i]) <= relative * std::abs(expected[i]) + absolute);
+  }
+}
+
 inline void put_half(std::byte* to, float value) {
   const std::uint16_t bits = f16_from_f32(value);
   std::memcpy(to, &bits, 2);

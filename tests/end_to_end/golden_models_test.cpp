@@ -14,6 +14,7 @@ struct Tolerance {
 };
 constexpr Tolerance kFloat32{2e-4, 2e-5};
 constexpr Tolerance kF16Cache{6e-2, 5e-3};
+constexpr Tolerance kBf16Arithmetic{2e-1, 2e-2};
 constexpr Tolerance kQuantisedFloat32{5e-4, 5e-5};
 constexpr Tolerance kQuantisedInt8{5e-1, 8e-2};
 
@@ -22,14 +23,34 @@ std::string prompt_file(const std::string& model, int prompt, const char* what) 
                 ".npy");
 }
 
-void check_logits(const std::string& model, const Arguments& flags, const Tolerance& tolerance) {
+// One of each architecture, and of each variant that the golden data have as a GGUF.
+const std::vector<std::string> kFloatModels = {
+    "llama",
+    "llama3_rope",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3",
+    "phi3",
+    "phi3_longrope_long",
+    "phi3_longrope_short",
+    "falcon",
+    "falcon_new",
+    "gpt2",
+    "starcoder2",
+};
+
+void check_logits(const std::string& model, const Arguments& flags, const Tolerance& tolerance,
+                  const std::string& file = "model.gguf") {
   for (int prompt = 0; prompt < 2; ++prompt) {
     const Folder folder;
     write_ids(folder / "ids.json",
               read_npy<std::int32_t>(prompt_file(model, prompt, "ids"), "<i4").values);
     const auto expected = read_npy<float>(prompt_file(model, prompt, "logits"), "<f4");
     const auto error = difference(
-        as_floats(logits_bytes(golden_model(model), folder / "ids.json", flags)), expected.values);
+        as_floats(logits_bytes(golden("models/" + model + "/" + file), folder / "ids.json", flags)),
+        expected.values);
     INFO(model << " prompt " << prompt << ": max " << error.max << ", mean " << error.mean);
     CHECK(error.max <= tolerance.max);
     CHECK(error.mean <= tolerance.mean);
@@ -62,13 +83,17 @@ void check_greedy(const std::string& model, const Arguments& flags, const Tolera
 const Arguments kExactF32 = {"--exact", "-ctk", "f32", "-ctv", "f32"};
 
 TEST_CASE("float32 models give the golden logits with float32 activations and cache") {
-  check_logits("llama", kExactF32, kFloat32);
-  check_logits("llama3_rope", kExactF32, kFloat32);
+  for (const std::string& model : kFloatModels) check_logits(model, kExactF32, kFloat32);
 }
 
 TEST_CASE("a half-precision cache stays within its tolerance") {
   check_logits("llama", {"--exact"}, kF16Cache);
-  check_logits("llama3_rope", {}, kF16Cache);
+  for (const std::string& model : kFloatModels) check_logits(model, {}, kF16Cache);
+}
+
+TEST_CASE("16-bit weights stay within the tolerance of their arithmetic") {
+  check_logits("mistral", {}, kF16Cache, "model-f16.gguf");
+  check_logits("qwen2", {}, kBf16Arithmetic, "model-bf16.gguf");
 }
 
 TEST_CASE("a Q8_0 model gives the golden logits, exactly and with 8-bit activations") {
@@ -86,15 +111,33 @@ TEST_CASE("models of k- and i-quants give the golden logits, exactly and with 8-
 TEST_CASE("every instruction set of this machine gives the golden logits") {
   for (const std::string& isa : present_isas()) {
     INFO(isa);
-    check_logits("llama3_rope", {"--exact", "-ctk", "f32", "-ctv", "f32", "--isa", isa}, kFloat32);
+    Arguments exact = kExactF32;
+    exact.insert(exact.end(), {"--isa", isa});
+    for (const std::string& model : kFloatModels) check_logits(model, exact, kFloat32);
     check_logits("llama_quants/Q8_0", {"--isa", isa}, kQuantisedInt8);
     check_logits("llama_quants/Q4_K_M", {"--isa", isa}, kQuantisedInt8);
   }
 }
 
+TEST_CASE("the least budget that plan names gives the bits that all memory gives") {
+  for (const std::string& model : kFloatModels) {
+    const Folder folder;
+    const auto ids = read_npy<std::int32_t>(prompt_file(model, 1, "ids"), "<i4").values;
+    write_ids(folder / "ids.json", ids);
+    const Arguments shape = {"-ub", "64"};
+    Arguments plan = {"plan", "-m", golden_model(model), "-c", std::to_string(ids.size())};
+    plan.insert(plan.end(), shape.begin(), shape.end());
+    const auto least = windlass_json(plan)["min_ram_bytes"].get<std::int64_t>();
+    Arguments small = shape;
+    small.insert(small.end(), {"--ram", std::to_string(least) + "B"});
+    INFO(model << " in " << least << " B");
+    CHECK(logits_bytes(golden_model(model), folder / "ids.json", small) ==
+          logits_bytes(golden_model(model), folder / "ids.json", shape));
+  }
+}
+
 TEST_CASE("greedy tokens are the golden ones") {
-  check_greedy("llama", kExactF32, kFloat32);
-  check_greedy("llama3_rope", kExactF32, kFloat32);
+  for (const std::string& model : kFloatModels) check_greedy(model, kExactF32, kFloat32);
   for (const std::string type : {"Q2_K", "Q4_K_M", "Q6_K", "Q8_0", "IQ4_XS"}) {
     check_greedy("llama_quants/" + type, kExactF32, kQuantisedFloat32);
   }

@@ -50,8 +50,8 @@ struct HandModel {
     GraphOp op;
     op.kind = kind;
     op.weight = tensors.find(weight);
-    op.in = in;
-    op.out = out;
+    op.in.buffer = in;
+    op.out.buffer = out;
     graph.ops.push_back(op);
   }
   std::vector<float> floats(const char* name) const {

@@ -35,8 +35,8 @@ GraphOp& FakeModel::add_op(OpKind kind, TensorId weight, BufferId in, BufferId o
   GraphOp op;
   op.kind = kind;
   op.weight = weight;
-  op.in = in;
-  op.out = out;
+  op.in.buffer = in;
+  op.out.buffer = out;
   op.rows = rows;
   op.label = op_kind_name(kind);
   graph.ops.push_back(op);

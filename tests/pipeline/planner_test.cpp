@@ -262,7 +262,7 @@ TEST_CASE("the bound is below what any placement is predicted to take") {
         const Plan plan = make_plan(model.graph, blocks, candidate.placement, true);
         const bool resident = embedding_resident(model.graph, blocks, candidate.placement);
         const Bound bound =
-            make_bound(plan, model.graph, blocks, costs, StepLoad{}, needs.limit_bytes, resident);
+            make_bound(plan, blocks, costs, StepLoad{}, needs.limit_bytes, resident);
         CHECK(bound.step_s > 0);
         CHECK(bound.step_s <= candidate.decode.step_s * (1 + 1e-9));
       }

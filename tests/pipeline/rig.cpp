@@ -24,7 +24,7 @@ Rig::Rig(const RigModel& model, const RigOptions& options)
       tiers(model.tensors, model.blocks, store_, io, TierManagerOptions{}),
       team_(options.threads),
       rope_(model.spec.rope, {}),
-      runner_({model.tensors, model.spec, model.graph, layout_, layout_, rope_, tiers,
+      runner_({model.tensors, model.spec, model.graph, layout_, layout_, rope_, rope_, tiers,
                cpu_op_table(Isa::kScalar), team_, activations_.data(), staging_.span()}),
       ring(tiers, memory_.data() + options.placement.pinned_bytes, options.placement.ring_slots,
            options.placement.slot_bytes),

@@ -85,6 +85,19 @@ TEST_CASE("llama-3's factors divide each frequency by its own") {
   check_table(RopeTable(spec, factors), frequencies, 1.0);
 }
 
+TEST_CASE("LongRoPE divides each frequency by its factor and scales by the attention factor") {
+  RopeSpec spec = plain_spec();
+  spec.scaling = RopeScaling::kLongRope;
+  spec.attention_factor = 1.19;
+  std::vector<float> factors;
+  std::vector<double> frequencies;
+  for (std::int64_t i = 0; i < kDims / 2; ++i) {
+    factors.push_back(1.0F + 0.5F * static_cast<float>(i));
+    frequencies.push_back(plain_frequency(spec, i) / static_cast<double>(factors.back()));
+  }
+  check_table(RopeTable(spec, factors), frequencies, 1.19);
+}
+
 TEST_CASE("YaRN keeps fast pairs, interpolates slow ones and blends those between") {
   RopeSpec spec = plain_spec();
   spec.scaling = RopeScaling::kYarn;

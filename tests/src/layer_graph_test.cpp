@@ -5,6 +5,7 @@
 #include <set>
 
 #include "src/base/error.h"
+#include "src/format/gguf.h"
 #include "tests/support/catch.h"
 #include "tests/support/tiny_model.h"
 
@@ -25,8 +26,8 @@ struct Built {
     FAIL("no op " << label);
     return graph.ops.front();
   }
-  const BufferSpec& buffer(BufferId id) const {
-    return graph.buffers.at(static_cast<std::size_t>(index_of(id)));
+  const BufferSpec& buffer(const View& view) const {
+    return graph.buffers.at(static_cast<std::size_t>(index_of(view.buffer)));
   }
 };
 
@@ -50,18 +51,18 @@ TEST_CASE("one layer in f32 is the llama block in its order") {
   const std::vector<std::string> expected = {
       "token_embd: - - -> residual",
       "blk.0.attn_norm: residual - -> normed",
-      "blk.0.attn_q: normed - -> q",
-      "blk.0.attn_k: normed - -> k",
-      "blk.0.attn_v: normed - -> v",
-      "blk.0.rope_q: q - -> q",
-      "blk.0.rope_k: k - -> k",
-      "blk.0.kv_append: k v -> -",
-      "blk.0.attention: q - -> attn_out",
+      "blk.0.attn_q: normed - -> qkv+0",
+      "blk.0.attn_k: normed - -> qkv+32",
+      "blk.0.attn_v: normed - -> qkv+48",
+      "blk.0.rope_q: qkv+0 - -> qkv+0",
+      "blk.0.rope_k: qkv+32 - -> qkv+32",
+      "blk.0.kv_append: qkv+32 qkv+48 -> -",
+      "blk.0.attention: qkv+0 - -> attn_out",
       "blk.0.attn_output: attn_out - -> residual",
       "blk.0.ffn_norm: residual - -> normed",
       "blk.0.ffn_gate: normed - -> gate",
       "blk.0.ffn_up: normed - -> up",
-      "blk.0.swiglu: gate up -> gate",
+      "blk.0.ffn_act: gate up -> gate",
       "blk.0.ffn_down: gate - -> residual",
       "select_rows: residual - -> head_in",
       "output_norm: head_in - -> head_in",
@@ -69,7 +70,11 @@ TEST_CASE("one layer in f32 is the llama block in its order") {
       "logits: logits - -> -",
   };
   std::vector<std::string> found;
-  const auto name = [&](BufferId id) { return id == kNoBuffer ? "-" : built.buffer(id).name; };
+  const auto name = [&](const View& view) {
+    if (!view.present()) return std::string("-");
+    const std::string& buffer = built.buffer(view).name;
+    return buffer == "qkv" ? fmt::format("qkv+{}", view.column) : buffer;
+  };
   for (const GraphOp& op : built.graph.ops) {
     found.push_back(
         fmt::format("{}: {} {} -> {}", op.label, name(op.in), name(op.in2), name(op.out)));
@@ -85,17 +90,17 @@ TEST_CASE("quantised weights get one quantise op for each input that they read")
   const Built built = build(TinyLlama(DType::kQ4_0), Activations::kInt8);
   std::map<std::string, BufferId> quantised;
   for (const GraphOp& op : built.graph.ops) {
-    if (op.kind == OpKind::kQuantizeRows) quantised[op.label] = op.out;
+    if (op.kind == OpKind::kQuantizeRows) quantised[op.label] = op.out.buffer;
   }
   REQUIRE(quantised.size() == 5);
-  CHECK(built.op("blk.0.attn_q").in == quantised.at("blk.0.attn_norm_q8"));
-  CHECK(built.op("blk.0.attn_v").in == quantised.at("blk.0.attn_norm_q8"));
-  CHECK(built.op("blk.0.attn_output").in == quantised.at("blk.0.attn_out_q8"));
-  CHECK(built.op("blk.0.ffn_gate").in == quantised.at("blk.0.ffn_norm_q8"));
-  CHECK(built.op("blk.0.ffn_down").in == quantised.at("blk.0.swiglu_q8"));
-  CHECK(built.op("output").in == quantised.at("output_norm_q8"));
-  CHECK(built.buffer(quantised.at("blk.0.swiglu_q8")).width == 64);
-  CHECK(built.buffer(quantised.at("output_norm_q8")).rows == RowSet::kLogits);
+  CHECK(built.op("blk.0.attn_q").in.buffer == quantised.at("blk.0.attn_norm_q8"));
+  CHECK(built.op("blk.0.attn_v").in.buffer == quantised.at("blk.0.attn_norm_q8"));
+  CHECK(built.op("blk.0.attn_output").in.buffer == quantised.at("blk.0.attn_out_q8"));
+  CHECK(built.op("blk.0.ffn_gate").in.buffer == quantised.at("blk.0.ffn_norm_q8"));
+  CHECK(built.op("blk.0.ffn_down").in.buffer == quantised.at("blk.0.ffn_act_q8"));
+  CHECK(built.op("output").in.buffer == quantised.at("output_norm_q8"));
+  CHECK(built.buffer({quantised.at("blk.0.ffn_act_q8")}).width == 64);
+  CHECK(built.buffer({quantised.at("output_norm_q8")}).rows == RowSet::kLogits);
 }
 
 TEST_CASE("exact activations leave no 8-bit buffer") {
@@ -113,7 +118,7 @@ TEST_CASE("in a group of mixed types each matmul reads the form that its weight 
   CHECK(built.buffer(built.op("blk.0.attn_v").in).name == "normed");
   CHECK(built.buffer(built.op("blk.0.ffn_down").in).name == "gate");
   const auto names = labels(built.graph);
-  CHECK(std::find(names.begin(), names.end(), "blk.0.swiglu_q8") == names.end());
+  CHECK(std::find(names.begin(), names.end(), "blk.0.ffn_act_q8") == names.end());
 }
 
 // A matmul that reads an 8-bit buffer must find there the quantised form of its own input, not a
@@ -122,10 +127,10 @@ TEST_CASE("an 8-bit buffer holds what its readers expect when they run") {
   const Built built = build(TinyLlama(DType::kQ4_1, 3), Activations::kInt8);
   std::map<BufferId, BufferId> quantised_from;
   for (const GraphOp& op : built.graph.ops) {
-    if (op.kind == OpKind::kQuantizeRows) quantised_from[op.out] = op.in;
+    if (op.kind == OpKind::kQuantizeRows) quantised_from[op.out.buffer] = op.in.buffer;
     if (op.kind == OpKind::kMatMul && built.buffer(op.in).kind == BufferKind::kQ8) {
       const std::string part = op.label.substr(op.label.rfind('.') + 1);
-      const std::string source = built.buffer(quantised_from.at(op.in)).name;
+      const std::string source = built.buffer({quantised_from.at(op.in.buffer)}).name;
       CHECK(source == (part == "attn_output" ? "attn_out"
                        : part == "ffn_down"  ? "gate"
                        : part == "output"    ? "head_in"
@@ -139,15 +144,15 @@ TEST_CASE("every op's widths, rows and flags fit together") {
   std::set<BufferId> written;
   for (const GraphOp& op : built.graph.ops) {
     INFO(op.label);
-    if (op.in != kNoBuffer) CHECK(written.contains(op.in));
-    if (op.in2 != kNoBuffer) CHECK(written.contains(op.in2));
-    if (op.accumulate) CHECK(written.contains(op.out));
-    if (op.out != kNoBuffer) written.insert(op.out);
+    if (op.in.present()) CHECK(written.contains(op.in.buffer));
+    if (op.in2.present()) CHECK(written.contains(op.in2.buffer));
+    if (op.accumulate) CHECK(written.contains(op.out.buffer));
+    if (op.out.present()) written.insert(op.out.buffer);
     CHECK(op.layer == (op.label.starts_with("blk.") ? op.label[4] - '0' : -1));
     if (op.kind == OpKind::kMatMul) {
       const TensorInfo& weight = built.table.at(op.weight);
       CHECK(built.buffer(op.in).width == weight.n_cols());
-      CHECK(built.buffer(op.out).width == weight.n_rows());
+      CHECK(built.graph.width_of(op.out) == weight.n_rows());
       CHECK(built.buffer(op.in).rows == op.rows);
       CHECK(op.accumulate == (built.buffer(op.out).name == "residual"));
     }
@@ -155,9 +160,9 @@ TEST_CASE("every op's widths, rows and flags fit together") {
       CHECK(built.buffer(op.in).width == built.table.at(op.weight).n_cols());
     }
   }
-  CHECK(built.op("blk.1.rope_q").heads == 2);
-  CHECK(built.op("blk.1.rope_k").heads == 1);
-  CHECK(built.buffer(built.op("blk.1.kv_append").in2).name == "v");
+  CHECK(built.op("blk.1.rope_q").in.vectors == 2);
+  CHECK(built.op("blk.1.rope_k").in.vectors == 1);
+  CHECK(built.op("blk.1.kv_append").in2.column == 48);
 }
 
 TEST_CASE("the head works on the wanted rows and writes logits tile by tile") {
@@ -170,7 +175,7 @@ TEST_CASE("the head works on the wanted rows and writes logits tile by tile") {
   CHECK(logits.width == 8);
   CHECK(logits.rows == RowSet::kLogits);
   CHECK(built.graph.ops.back().kind == OpKind::kEmitLogits);
-  CHECK(built.graph.ops.back().in == output.out);
+  CHECK(built.graph.ops.back().in.buffer == output.out.buffer);
   for (const BufferSpec& buffer : built.graph.buffers) {
     CHECK(buffer.tiled == (buffer.name == "logits"));
   }
@@ -182,6 +187,72 @@ TEST_CASE("without an output matrix the embedding serves as the head") {
   const Built built = build(model, Activations::kInt8);
   CHECK(built.table.at(built.op("output").weight).name == "token_embd.weight");
   CHECK(built.op("token_embd").weight == built.op("output").weight);
+}
+
+namespace {
+
+// The ops of one layer of a golden model, without the names' prefix.
+std::vector<std::string> layer_ops(const std::string& name) {
+  const TensorTable table =
+      read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/" + name + "/model.gguf");
+  std::vector<std::string> ops;
+  for (const GraphOp& op :
+       build_layer_graph(read_model_spec(table), table, Activations::kInt8).ops) {
+    if (op.layer == 0) ops.push_back(op.label.substr(6));
+  }
+  return ops;
+}
+
+}  // namespace
+
+TEST_CASE("layers of other architectures have the parts that their descriptions say") {
+  const std::vector<std::string> gemma3 = {
+      "attn_norm",       "attn_q",      "attn_k",        "attn_v",
+      "attn_q_norm",     "attn_k_norm", "rope_q",        "rope_k",
+      "kv_append",       "attention",   "attn_output",   "post_attention_norm",
+      "attn_output_add", "ffn_norm",    "ffn_gate",      "ffn_up",
+      "ffn_act",         "ffn_down",    "post_ffw_norm", "ffn_down_add"};
+  CHECK(layer_ops("gemma3") == gemma3);
+  const std::vector<std::string> gpt2 = {
+      "attn_norm", "attn_norm.bias", "attn_qkv",         "attn_qkv.bias", "kv_append",
+      "attention", "attn_output",    "attn_output.bias", "ffn_norm",      "ffn_norm.bias",
+      "ffn_up",    "ffn_up.bias",    "ffn_act",          "ffn_down",      "ffn_down.bias"};
+  CHECK(layer_ops("gpt2") == gpt2);
+  const std::vector<std::string> falcon_new = {
+      "attn_norm", "attn_norm.bias", "attn_norm_2", "attn_norm_2.bias", "attn_qkv",
+      "rope_q",    "rope_k",         "kv_append",   "attention",        "attn_output",
+      "ffn_up",    "ffn_act",        "ffn_down"};
+  CHECK(layer_ops("falcon_new") == falcon_new);
+  const std::vector<std::string> phi3 = {"attn_norm", "attn_qkv",  "rope_q",      "rope_k",
+                                         "kv_append", "attention", "attn_output", "ffn_norm",
+                                         "ffn_up",    "ffn_act",   "ffn_down"};
+  CHECK(layer_ops("phi3") == phi3);
+}
+
+TEST_CASE("a parallel layer's feed-forward part reads the residual as it was before attention") {
+  const TensorTable table = read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/falcon/model.gguf");
+  const LayerGraph graph = build_layer_graph(read_model_spec(table), table, Activations::kExact);
+  BufferId normed = kNoBuffer;
+  for (const GraphOp& op : graph.ops) {
+    if (op.layer != 0) continue;
+    if (op.label == "blk.0.attn_norm") normed = op.out.buffer;
+    if (op.label == "blk.0.ffn_up") CHECK(op.in.buffer == normed);
+    if (op.label == "blk.0.attention") CHECK(op.out.buffer != normed);
+  }
+}
+
+TEST_CASE("fused qkv by groups is read in place by strides") {
+  TensorTable table = read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/falcon_new/model.gguf");
+  table.conventions.qkv_by_group = true;  // 2 groups of 2 queries, a key and a value of 16
+  const LayerGraph graph = build_layer_graph(read_model_spec(table), table, Activations::kExact);
+  for (const GraphOp& op : graph.ops) {
+    if (op.label != "blk.0.kv_append" && op.label != "blk.0.attention") continue;
+    const bool queries = op.kind == OpKind::kAttention;
+    CHECK(op.in.group_stride == 64);
+    CHECK(op.in.per_group == (queries ? 2 : 1));
+    CHECK(op.in.column == (queries ? 0 : 32));
+    if (!queries) CHECK(op.in2.column == 48);
+  }
 }
 
 TEST_CASE("a tensor that went missing after the spec was read is named") {

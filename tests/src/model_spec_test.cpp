@@ -39,18 +39,21 @@ TEST_CASE("the golden llama models have the sizes that their configurations say"
   CHECK(llama.n_kv_heads == 2);
   CHECK(llama.head_dim == 16);
   CHECK(llama.q_dim() == 64);
-  CHECK(llama.kv_dim() == 32);
+  CHECK(llama.k_dim() == 32);
+  CHECK(llama.v_dim() == 32);
+  CHECK(llama.attention_dim() == 64);
+  CHECK(llama.attention_scale == 0.25F);
   CHECK(llama.n_vocab == 512);
   CHECK(llama.context_length == 2048);
   CHECK(llama.norm_epsilon == 1e-6F);
   CHECK(llama.rope.dims == 16);
   CHECK(llama.rope.interleaved);
-  CHECK(llama.rope.frequency_factors == kNoTensor);
+  CHECK(llama.rope.factors.empty());
 
   const TensorTable table = read_gguf(folder + "llama3_rope/model.gguf");
   const ModelSpec llama3 = read_model_spec(table);
   CHECK(llama3.rope.base == 500000.0);
-  CHECK(table.at(llama3.rope.frequency_factors).name == "rope_freqs.weight");
+  CHECK(table.at(llama3.rope.factors.tensor).name == "rope_freqs.weight");
   CHECK(read_model_spec(read_gguf(folder + "llama_quants/Q8_0/model.gguf")).d_model == 256);
 }
 
@@ -82,8 +85,9 @@ TEST_CASE("a head size other than width / heads is taken from the metadata") {
   CHECK(spec.q_dim() == 48);
   CHECK(spec.rope.dims == 8);
   model.integers["llama.attention.value_length"] = 16;
-  CHECK_THAT(refusal(model, ErrorCode::kUnsupported),
-             Contains("keys of 24 and values of 16 elements"));
+  model.tensor("blk.0.attn_v.weight").shape = {16, 32};
+  model.tensor("blk.0.attn_output.weight").shape = {32, 32};
+  CHECK(read_model_spec(table_of(model)).value_dim == 16);
 }
 
 TEST_CASE("RoPE scaling is read in each of its forms") {
@@ -121,26 +125,100 @@ TEST_CASE("RoPE scaling is read in each of its forms") {
     CHECK(read_model_spec(table_of(model)).rope.factor == 1.0);
   }
   SECTION("another") {
-    model.strings["llama.rope.scaling.type"] = "longrope";
+    model.strings["llama.rope.scaling.type"] = "liner";
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported),
-               Contains("'longrope' is not supported; supported: none, linear, yarn"));
+               Contains("'liner' is not supported; supported: none, linear, yarn, longrope; the "
+                        "nearest is linear"));
   }
 }
 
-TEST_CASE("what the llama graph cannot compute is refused by name") {
+TEST_CASE(
+    "LongRoPE has a list for either length, and a factor of its own where the file states none") {
+  TinyLlama model;
+  model.integers["llama.rope.scaling.original_context_length"] = 32;
+  model.tensors.push_back({"rope_factors_long.weight", DType::kF32, {8}});
+  CHECK_THAT(refusal(model, ErrorCode::kBadFile),
+             Contains("'rope_factors_short.weight' is missing"));
+  model.tensors.push_back({"rope_factors_short.weight", DType::kF32, {8}});
+  const TensorTable table = table_of(model);
+  const RopeSpec rope = read_model_spec(table).rope;
+  CHECK(rope.scaling == RopeScaling::kLongRope);
+  CHECK(std::abs(rope.attention_factor - std::sqrt(1 + std::log(4.0) / std::log(32.0))) < 1e-12);
+  CHECK(table.at(rope.factors_for(32).tensor).name == "rope_factors_short.weight");
+  CHECK(table.at(rope.factors_for(33).tensor).name == "rope_factors_long.weight");
+  model.floats["llama.rope.scaling.attn_factor"] = 1.25F;
+  CHECK(read_model_spec(table_of(model)).rope.attention_factor == 1.25);
+  model.tensor("rope_factors_long.weight").shape = {16};
+  CHECK_THAT(refusal(model, ErrorCode::kBadFile), Contains("'rope_factors_long.weight' has the"));
+}
+
+TEST_CASE("a container's conventions change what the same tensors mean") {
+  TinyLlama model;
+  TensorTable table = table_of(model);
+  CHECK(read_model_spec(table).rope.interleaved);
+  table.conventions.rope_halves = true;
+  table.conventions.norm_offset = 1;
+  table.vectors["rope_freqs.weight"] = std::vector<float>(8, 2.0F);
+  const ModelSpec spec = read_model_spec(table);
+  CHECK(!spec.rope.interleaved);
+  CHECK(spec.norm_weight_offset == 1);
+  CHECK(spec.rope.factors_for(1000).values.size() == 8);
+  table.vectors["rope_freqs.weight"].pop_back();
+  CHECK_THROWS_WITH(read_model_spec(table), Contains("7 RoPE factors for the 8 pairs"));
+}
+
+TEST_CASE("a stated sliding window hides keys in every layer of a llama") {
+  TinyLlama model;
+  model.integers["llama.attention.sliding_window"] = 24;
+  const ModelSpec spec = read_model_spec(table_of(model));
+  CHECK(spec.window_tokens == 24);
+  CHECK(spec.windowed(0));
+  CHECK(spec.windowed(5));
+  model.integers["llama.attention.sliding_window"] = 128;  // no less than the context
+  CHECK(!read_model_spec(table_of(model)).windowed(0));
+}
+
+TEST_CASE("the golden models' descriptions and keys become the numbers of their configurations") {
+  const auto spec_of = [](const std::string& name) {
+    return read_model_spec(
+        read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/" + name + "/model.gguf"));
+  };
+  const ModelSpec gemma2 = spec_of("gemma2");
+  CHECK(gemma2.window_tokens == 24);
+  CHECK(gemma2.windowed(0));
+  CHECK(!gemma2.windowed(1));
+  CHECK(gemma2.attention_soft_cap == 5);
+  CHECK(gemma2.logit_soft_cap == 8);
+  CHECK(gemma2.embedding_scale == 8);
+  CHECK(gemma2.attention_scale == 1 / std::sqrt(32.0F));
+  CHECK(!gemma2.window_rope);
+  const ModelSpec gemma3 = spec_of("gemma3");
+  CHECK(gemma3.windowed(4));
+  CHECK(!gemma3.windowed(5));
+  CHECK(gemma3.windowed(6));
+  CHECK(gemma3.rope.base == 1e6);
+  CHECK(gemma3.rope.factor == 8);
+  CHECK(gemma3.window_rope.value().base == 1e4);
+  CHECK(gemma3.window_rope.value().scaling == RopeScaling::kNone);
+  CHECK(spec_of("phi3").rope.dims == 12);
+  CHECK(spec_of("phi3").window_tokens == 2047);
+  CHECK(spec_of("gpt2").rope.dims == 0);
+  CHECK(spec_of("qwen3").q_dim() == 128);
+  CHECK(!spec_of("qwen2").rope.interleaved);
+}
+
+TEST_CASE("what no description can compute is refused by name") {
   TinyLlama model;
   SECTION("architecture") {
     model.strings["general.architecture"] = "mamba";
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported),
-               Contains("architecture 'mamba' is not supported; supported: llama"));
+               Contains("architecture 'mamba' is not supported; supported: llama, qwen2, "));
+    model.strings["general.architecture"] = "gemma-3";
+    CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("the nearest is gemma3"));
   }
   SECTION("experts") {
     model.integers["llama.expert_count"] = 8;
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("a mixture of 8 experts"));
-  }
-  SECTION("sliding window") {
-    model.integers["llama.attention.sliding_window"] = 24;
-    CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("sliding-window"));
   }
   SECTION("heads by layer") {
     model.integers.erase("llama.attention.head_count");
@@ -149,8 +227,9 @@ TEST_CASE("what the llama graph cannot compute is refused by name") {
                Contains("'llama.attention.head_count' is an array"));
   }
   SECTION("biases") {
-    model.tensors.push_back({"blk.0.attn_q.bias", DType::kF32, {32}});
-    CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("'blk.0.attn_q.bias'"));
+    model.tensors.push_back({"blk.0.ffn_up.bias", DType::kF32, {64}});
+    CHECK_THAT(refusal(model, ErrorCode::kUnsupported),
+               Contains("'blk.0.ffn_up.bias' has no place in a llama model"));
   }
   SECTION("layers past the stated count") {
     model.tensors.push_back({"blk.1.attn_q.weight", DType::kQ4_0, {32, 32}});
@@ -163,9 +242,9 @@ TEST_CASE("what the llama graph cannot compute is refused by name") {
                         "BF16, Q4_0, Q4_1, Q5_0"));
   }
   SECTION("norm types") {
-    model.tensor("blk.0.ffn_norm.weight").type = DType::kF16;
+    model.tensor("blk.0.ffn_norm.weight").type = DType::kQ8_0;
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported),
-               Contains("'blk.0.ffn_norm.weight' has the type F16; supported for it: F32"));
+               Contains("'blk.0.ffn_norm.weight' has the type Q8_0; supported for it: F32, F16"));
   }
   SECTION("no tensors") {
     model.tensors.clear();

@@ -77,7 +77,15 @@ float weight_at(DType type, const std::byte* row, std::int64_t i) {
 
 bool sees(const AttentionArgs& args, const KvSegment& segment, std::int64_t token,
           std::int64_t key) {
-  return !segment.causal || segment.first_position + key <= args.positions[token];
+  const std::int64_t position = segment.first_position + key;
+  if (segment.causal && position > args.positions[token]) return false;
+  return args.window == 0 || position > args.positions[token] - args.window;
+}
+
+const float* vector_of(const Vectors& vectors, std::int64_t row, std::int64_t v) {
+  const std::int64_t group = v / vectors.per_group, in_group = v % vectors.per_group;
+  return vectors.data + row * vectors.row_stride + group * vectors.group_stride +
+         in_group * vectors.vector_stride;
 }
 
 }  // namespace
@@ -148,84 +156,132 @@ ProductReference reference_matmul(DType type, const std::byte* weights, std::int
   return reference;
 }
 
-std::vector<double> reference_rms_norm(const RmsNormArgs& args) {
+std::vector<double> reference_rms_norm(const NormArgs& args) {
   std::vector<double> out;
-  for (std::int64_t t = 0; t < args.rows; ++t) {
+  for (std::int64_t item = 0; item < args.rows * args.vectors; ++item) {
+    const float* in = vector_of(args.in, item / args.vectors, item % args.vectors);
     double squares = 0;
-    for (std::int64_t i = 0; i < args.width; ++i) {
-      squares += std::pow(static_cast<double>(args.in[t * args.width + i]), 2);
-    }
+    for (std::int64_t i = 0; i < args.width; ++i) squares += static_cast<double>(in[i]) * in[i];
     const double root = std::sqrt(squares / static_cast<double>(args.width) + args.epsilon);
     for (std::int64_t i = 0; i < args.width; ++i) {
-      out.push_back(args.in[t * args.width + i] / root * args.weight[i]);
+      out.push_back(in[i] / root * (static_cast<double>(args.weight[i]) + args.weight_offset));
     }
   }
   return out;
 }
 
-std::vector<double> reference_swiglu(const SwiGluArgs& args) {
+std::vector<double> reference_layer_norm(const NormArgs& args) {
   std::vector<double> out;
-  for (std::int64_t i = 0; i < args.rows * args.width; ++i) {
-    const double gate = args.gate[i];
-    out.push_back(gate / (1 + std::exp(-gate)) * args.up[i]);
+  const auto width = static_cast<double>(args.width);
+  for (std::int64_t item = 0; item < args.rows * args.vectors; ++item) {
+    const float* in = vector_of(args.in, item / args.vectors, item % args.vectors);
+    double sum = 0, squares = 0;
+    for (std::int64_t i = 0; i < args.width; ++i) sum += in[i];
+    for (std::int64_t i = 0; i < args.width; ++i) squares += std::pow(in[i] - sum / width, 2);
+    const double root = std::sqrt(squares / width + args.epsilon);
+    for (std::int64_t i = 0; i < args.width; ++i) {
+      out.push_back((in[i] - sum / width) / root *
+                    (static_cast<double>(args.weight[i]) + args.weight_offset));
+    }
   }
   return out;
 }
 
-std::vector<double> reference_rope(const RopeArgs& args) {
-  std::vector<double> out(args.x, args.x + args.tokens * args.heads * args.head_dim);
-  const std::int64_t pairs = args.dims / 2;
-  for (std::int64_t t = 0; t < args.tokens; ++t) {
-    for (std::int64_t h = 0; h < args.heads; ++h) {
-      double* x = out.data() + (t * args.heads + h) * args.head_dim;
-      for (std::int64_t i = 0; i < pairs; ++i) {
-        double& first = args.interleaved ? x[2 * i] : x[i];
-        double& second = args.interleaved ? x[2 * i + 1] : x[i + pairs];
-        const double c = args.cos[t * pairs + i], s = args.sin[t * pairs + i];
-        const double a = first, b = second;
-        first = a * c - b * s;
-        second = a * s + b * c;
+std::vector<double> reference_activate(Activation activation, const ActivateArgs& args) {
+  const auto f = [&](double x) {
+    switch (activation) {
+      case Activation::kSilu:
+        return x / (1 + std::exp(-x));
+      case Activation::kGeluTanh:
+        return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+      case Activation::kGeluErf:
+        return x / 2 * std::erfc(-x / std::sqrt(2.0));
+      case Activation::kRelu:
+        return std::max(x, 0.0);
+    }
+    return std::nan("");
+  };
+  std::vector<double> out;
+  for (std::int64_t t = 0; t < args.rows; ++t) {
+    for (std::int64_t i = 0; i < args.width; ++i) {
+      const double up = args.up == nullptr ? 1 : args.up[t * args.up_stride + i];
+      out.push_back(f(args.in[t * args.in_stride + i]) * up);
+    }
+  }
+  return out;
+}
+
+std::vector<double> reference_matmul_transposed(DType type, const MatMulTransposedArgs& args) {
+  std::vector<double> out(static_cast<std::size_t>(args.n_tokens * args.n_out), 0.0);
+  for (std::int64_t i = 0; i < args.n_in; ++i) {
+    const std::vector<float> row =
+        reference_dequantize(type, args.weights + i * args.row_bytes, args.n_out);
+    for (std::int64_t t = 0; t < args.n_tokens; ++t) {
+      for (std::int64_t r = 0; r < args.n_out; ++r) {
+        out[static_cast<std::size_t>(t * args.n_out + r)] +=
+            static_cast<double>(row[static_cast<std::size_t>(r)]) * args.x[t * args.x_stride + i];
       }
     }
   }
   return out;
 }
 
-std::vector<double> reference_kv_row(const std::byte* const* pages, std::int64_t slot,
-                                     std::int64_t kv_head, bool is_value, bool f16,
-                                     std::int64_t kv_heads, std::int64_t head_dim,
-                                     std::int64_t page_tokens) {
-  const std::int64_t element_bytes = f16 ? 2 : 4;
-  const std::int64_t head = (is_value ? kv_heads : 0) + kv_head;
-  const std::byte* row = pages[slot / page_tokens] +
-                         (head * page_tokens + slot % page_tokens) * head_dim * element_bytes;
+std::vector<double> reference_rope(const RopeArgs& args) {
+  std::vector<double> out;
+  const std::int64_t pairs = args.dims / 2;
+  for (std::int64_t item = 0; item < args.tokens * args.heads; ++item) {
+    const std::int64_t t = item / args.heads;
+    const float* in = vector_of(args.x, t, item % args.heads);
+    std::vector<double> x(in, in + args.dims);
+    for (std::int64_t i = 0; i < pairs; ++i) {
+      double& first = x[static_cast<std::size_t>(args.interleaved ? 2 * i : i)];
+      double& second = x[static_cast<std::size_t>(args.interleaved ? 2 * i + 1 : i + pairs)];
+      const double c = args.cos[t * pairs + i], s = args.sin[t * pairs + i];
+      const double a = first, b = second;
+      first = a * c - b * s;
+      second = a * s + b * c;
+    }
+    out.insert(out.end(), x.begin(), x.end());
+  }
+  return out;
+}
+
+std::vector<double> reference_kv_row(const PageShape& shape, const std::byte* const* pages,
+                                     std::int64_t slot, std::int64_t kv_head, bool is_value) {
+  const std::int64_t element_bytes = shape.f16 ? 2 : 4;
+  const std::int64_t dim = is_value ? shape.value_dim : shape.key_dim;
+  const std::int64_t before = is_value ? shape.kv_heads * shape.page_tokens * shape.key_dim : 0;
+  const std::int64_t row = kv_head * shape.page_tokens + slot % shape.page_tokens;
+  const std::byte* from = pages[slot / shape.page_tokens] + (before + row * dim) * element_bytes;
   std::vector<double> values;
-  for (std::int64_t i = 0; i < head_dim; ++i) {
-    values.push_back(f16 ? f32_from_f16(half_at(row + 2 * i)) : float_at(row + 4 * i));
+  for (std::int64_t i = 0; i < dim; ++i) {
+    values.push_back(shape.f16 ? f32_from_f16(half_at(from + 2 * i)) : float_at(from + 4 * i));
   }
   return values;
 }
 
 std::vector<double> reference_attention(const AttentionArgs& args, bool f16) {
-  std::vector<double> out(static_cast<std::size_t>(args.tokens * args.heads * args.head_dim), 0.0);
+  const PageShape shape{args.kv_heads, args.key_dim, args.value_dim, args.page_tokens, f16};
+  std::vector<double> out(static_cast<std::size_t>(args.tokens * args.heads * args.value_dim), 0.0);
   for (std::int64_t item = 0; item < args.tokens * args.heads; ++item) {
-    const std::int64_t t = item / args.heads;
-    const std::int64_t g = item % args.heads / (args.heads / args.kv_heads);
+    const std::int64_t t = item / args.heads, h = item % args.heads;
+    const std::int64_t g = h / (args.heads / args.kv_heads);
+    const float* q = vector_of(args.q, t, h);
     std::vector<double> scores;
     std::vector<std::vector<double>> values;
     for (std::int64_t s = 0; s < args.n_segments; ++s) {
       const KvSegment& segment = args.segments[s];
       for (std::int64_t key = 0; key < segment.n_keys; ++key) {
         if (!sees(args, segment, t, key)) continue;
-        const std::vector<double> k = reference_kv_row(
-            segment.pages, key, g, false, f16, args.kv_heads, args.head_dim, args.page_tokens);
+        const std::vector<double> k = reference_kv_row(shape, segment.pages, key, g, false);
         double score = 0;
-        for (std::int64_t i = 0; i < args.head_dim; ++i) {
-          score += k[static_cast<std::size_t>(i)] * args.q[item * args.head_dim + i];
+        for (std::int64_t i = 0; i < args.key_dim; ++i) {
+          score += k[static_cast<std::size_t>(i)] * q[i];
         }
-        scores.push_back(score * args.scale);
-        values.push_back(reference_kv_row(segment.pages, key, g, true, f16, args.kv_heads,
-                                          args.head_dim, args.page_tokens));
+        score *= args.scale;
+        scores.push_back(args.soft_cap > 0 ? args.soft_cap * std::tanh(score / args.soft_cap)
+                                           : score);
+        values.push_back(reference_kv_row(shape, segment.pages, key, g, true));
       }
     }
     if (scores.empty()) continue;
@@ -233,8 +289,8 @@ std::vector<double> reference_attention(const AttentionArgs& args, bool f16) {
     double sum = 0;
     for (double& score : scores) sum += score = std::exp(score - largest);
     for (std::size_t k = 0; k < scores.size(); ++k) {
-      for (std::int64_t i = 0; i < args.head_dim; ++i) {
-        out[static_cast<std::size_t>(item * args.head_dim + i)] +=
+      for (std::int64_t i = 0; i < args.value_dim; ++i) {
+        out[static_cast<std::size_t>(item * args.value_dim + i)] +=
             scores[k] / sum * values[k][static_cast<std::size_t>(i)];
       }
     }

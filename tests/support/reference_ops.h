@@ -33,18 +33,25 @@ ProductReference reference_matmul(DType type, const std::byte* weights, std::int
                                   std::int64_t n_out, std::int64_t n_in,
                                   const std::vector<double>& x, std::int64_t n_tokens);
 
-std::vector<double> reference_rms_norm(const RmsNormArgs& args);
-std::vector<double> reference_swiglu(const SwiGluArgs& args);
-// REQUIRES: args.x holds the input.
+// [rows, vectors, width]
+std::vector<double> reference_rms_norm(const NormArgs& args);
+std::vector<double> reference_layer_norm(const NormArgs& args);
+// [rows, width]
+std::vector<double> reference_activate(Activation activation, const ActivateArgs& args);
+// [n_tokens, n_out], not accumulated.
+std::vector<double> reference_matmul_transposed(DType type, const MatMulTransposedArgs& args);
+// [tokens, heads, dims]: what the rotated elements become. REQUIRES: args.x holds the input.
 std::vector<double> reference_rope(const RopeArgs& args);
 
-// Keys and values of one head at one slot of a page list, as doubles. `f16` tells how the page
-// stores them.
-std::vector<double> reference_kv_row(const std::byte* const* pages, std::int64_t slot,
-                                     std::int64_t kv_head, bool is_value, bool f16,
-                                     std::int64_t kv_heads, std::int64_t head_dim,
-                                     std::int64_t page_tokens);
-// [tokens, heads, head_dim]
+// How a page holds keys and values.
+struct PageShape {
+  std::int64_t kv_heads, key_dim, value_dim, page_tokens;
+  bool f16;
+};
+// The key or value of one head at one slot of a page list, as doubles.
+std::vector<double> reference_kv_row(const PageShape& shape, const std::byte* const* pages,
+                                     std::int64_t slot, std::int64_t kv_head, bool is_value);
+// [tokens, heads, value_dim]
 std::vector<double> reference_attention(const AttentionArgs& args, bool f16);
 
 }  // namespace windlass::test

@@ -19,18 +19,20 @@ struct Store {
   KvPages pages;
 };
 
-constexpr KvShape kSmolLm2{30, 3, 64, KvType::kF16};
+constexpr KvShape kSmolLm2{30, 3, 64, 64, KvType::kF16};
 
 }  // namespace
 
 TEST_CASE("the bytes of a KV store are its formula, its arena's delta and its budget's usage") {
   for (const KvType type : {KvType::kF16, KvType::kF32}) {
-    for (const std::int64_t head_dim : {1, 64, 80, 128}) {
+    for (const auto& [key_dim, value_dim] :
+         {std::pair<std::int64_t, std::int64_t>{1, 1}, {64, 64}, {80, 80}, {128, 128}, {48, 32}}) {
       for (const std::int64_t context : {1, 63, 64, 65, 512, 1000}) {
-        const KvShape shape{5, 3, head_dim, type};
+        const KvShape shape{5, 3, key_dim, value_dim, type};
         const Store store(shape, context);
         const std::int64_t pages = 5 * ((context + 63) / 64);
-        REQUIRE(shape.page_bytes() == 2 * 3 * 64 * head_dim * (type == KvType::kF16 ? 2 : 4));
+        REQUIRE(shape.page_bytes() ==
+                3 * 64 * (key_dim + value_dim) * (type == KvType::kF16 ? 2 : 4));
         REQUIRE(shape.size_bytes(context) == align_up(pages * shape.page_bytes(), 4096));
         REQUIRE(store.arena.carved_bytes() == shape.size_bytes(context));
         REQUIRE(store.budget.used_bytes(Tag::kKv) == shape.size_bytes(context));
