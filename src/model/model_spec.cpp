@@ -1,5 +1,6 @@
 #include "src/model/model_spec.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -13,6 +14,8 @@
 
 namespace windlass {
 namespace {
+
+constexpr std::int64_t kMostHeadDim = 2048;  // whose queries and keys fit attention's tiles
 
 const Architecture& architecture_of(const TensorTable& table) {
   const std::string* name = table.find_string("general.architecture");
@@ -88,6 +91,10 @@ void SpecReader::read_heads() {
   }
   spec_.head_dim = metadata_.int_or(key_length, 1, kMaxHeads, spec_.d_model / spec_.n_heads);
   spec_.value_dim = metadata_.int_or("attention.value_length", 1, kMaxHeads, spec_.head_dim);
+  if (std::max(spec_.head_dim, spec_.value_dim) > kMostHeadDim) {
+    fail(ErrorCode::kUnsupported, "{}: heads of {} elements; at most {} are supported",
+         table_.path(), std::max(spec_.head_dim, spec_.value_dim), kMostHeadDim);
+  }
 }
 
 void SpecReader::read_window() {

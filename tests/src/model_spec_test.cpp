@@ -220,6 +220,10 @@ TEST_CASE("what no description can compute is refused by name") {
     model.integers["llama.expert_count"] = 8;
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("a mixture of 8 experts"));
   }
+  SECTION("heads larger than attention takes") {
+    model.integers["llama.attention.key_length"] = 2050;
+    CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("heads of 2050 elements"));
+  }
   SECTION("heads by layer") {
     model.integers.erase("llama.attention.head_count");
     model.int_arrays["llama.attention.head_count"] = {2};
