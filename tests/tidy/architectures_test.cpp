@@ -1,6 +1,8 @@
 // An architecture is its description: under 60 lines of a table, and no other code knows its name.
 #include "src/model/architectures.h"
 
+#include <fmt/format.h>
+
 #include <sstream>
 
 #include "tests/support/catch.h"
@@ -52,7 +54,7 @@ TEST_CASE("no code outside the descriptions asks for an architecture by name") {
     if (!computes || file == kTable || file == "src/model/hf_family.cpp") continue;
     const std::string text = without_comments(read_text(file));
     for (const Architecture& architecture : architectures()) {
-      const std::string literal = "\"" + std::string(architecture.name) + "\"";
+      const std::string literal = fmt::format("\"{}\"", architecture.name);
       INFO(file << " knows " << literal);
       CHECK(text.find(literal) == std::string::npos);
     }
