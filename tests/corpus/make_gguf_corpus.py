@@ -121,7 +121,7 @@ def good_files():
                                   [("a", [3], "F32"), ("b", [32, 2], "Q4_0")], alignment=4096),
         "ok_four_dims": gguf([], [("a", [2, 3, 4, 5], "F16"), ("scalar", [], "F32")]),
         "ok_q4_k_llama": gguf(llama_kvs(), [("token_embd.weight", [256, 2], "Q4_K")]),
-        "ok_bias": gguf(llama_kvs(), llama_tensors() + [("blk.0.attn_q.bias", [32], "F32")]),
+        "model_bias": gguf(llama_kvs(), llama_tensors() + [("blk.0.attn_q.bias", [32], "F32")]),
         "ok_shard_1_of_2": gguf([kv("split.no", U16, 0), kv("split.count", U16, 2),
                                  kv("split.tensors.count", I32, 2)], [("a", [4], "F32")]),
     }
