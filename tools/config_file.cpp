@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "src/base/nearest.h"
 #include "tools/files.h"
-#include "tools/nearest.h"
 
 namespace windlass {
 namespace {

@@ -3,8 +3,8 @@
 #include <fmt/ranges.h>
 
 #include "src/base/error.h"
+#include "src/base/nearest.h"
 #include "src/ops/weight_types.h"
-#include "tools/nearest.h"
 
 namespace windlass {
 namespace {

@@ -1,4 +1,5 @@
-#include "tools/nearest.h"
+// Edit distance, and the known name that is nearest by it.
+#include "src/base/nearest.h"
 
 #include <algorithm>
 #include <limits>
