@@ -6,9 +6,9 @@
 #include <cstdlib>
 
 #include "src/base/error.h"
+#include "src/base/nearest.h"
 #include "tools/config_file.h"
 #include "tools/files.h"
-#include "src/base/nearest.h"
 
 namespace windlass {
 namespace {

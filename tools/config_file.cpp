@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "src/base/error.h"
-#include "tools/files.h"
 #include "src/base/nearest.h"
+#include "tools/files.h"
 
 namespace windlass {
 namespace {

@@ -8,12 +8,12 @@
 #include <map>
 
 #include "src/base/error.h"
+#include "src/base/nearest.h"
 #include "src/base/units.h"
 #include "src/format/gguf.h"
 #include "src/quant/encode.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
-#include "tools/nearest.h"
 #include "tools/outputs.h"
 #include "tools/progress.h"
 #include "tools/session.h"

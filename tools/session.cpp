@@ -68,6 +68,16 @@ std::vector<std::int32_t> read_given_ids(const Options& options, const Model& mo
   return ids;
 }
 
+// Spare rows are common (sizes are rounded up for speed), and so are special tokens past the last
+// row (those of a vision tower); text must not become one.
+void check_vocabulary_size(const Tokenizer& tokenizer, const Model& model) {
+  for (std::int64_t id = model.spec.n_vocab; id < tokenizer.n_vocab(); ++id) {
+    if (tokenizer.token_bytes(static_cast<std::int32_t>(id), false).empty()) continue;
+    fail(ErrorCode::kBadFile, "{}: the tokenizer has {} tokens, but 'token_embd.weight' {} rows",
+         model.path, tokenizer.n_vocab(), model.spec.n_vocab);
+  }
+}
+
 void require_not_negative(std::int64_t value, const char* flag) {
   if (value < 0) fail(ErrorCode::kUsage, "{} {}: must not be negative", flag, value);
 }
@@ -83,8 +93,11 @@ std::unique_ptr<Tokenizer> make_tokenizer_or_ids(const Model& model,
                                                  std::vector<std::string>* notes) {
   std::string reason;
   try {
-    if (model.tensors.find_string("tokenizer.ggml.model") != nullptr)
-      return make_tokenizer(model.tensors);
+    if (has_tokenizer(model.tensors)) {
+      auto tokenizer = make_tokenizer(model.tensors);
+      check_vocabulary_size(*tokenizer, model);
+      return tokenizer;
+    }
     reason = model.path + " has no tokenizer";
   } catch (const Error& error) {
     reason = error.what();

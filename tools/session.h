@@ -21,8 +21,8 @@ namespace windlass {
 // Error(kUsage) unless -m was given.
 const std::string& require_model(const Options& options);
 
-// The model's tokenizer; where there is none that this build reads, one that knows ids only (text
-// comes out empty), and a note for the receipt that says so.
+// The model's tokenizer; where there is none that this build reads, or its text can become a token
+// that the embedding has no row for, one that knows ids only (text comes out empty), and a note for the receipt that says so.
 std::unique_ptr<Tokenizer> make_tokenizer_or_ids(const Model& model,
                                                  std::vector<std::string>* notes);
 

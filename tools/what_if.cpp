@@ -5,8 +5,8 @@
 
 #include "pipeline/doctor.h"
 #include "src/base/error.h"
-#include "src/base/units.h"
 #include "src/base/nearest.h"
+#include "src/base/units.h"
 
 namespace windlass {
 namespace {

@@ -1,3 +1,4 @@
+// Edit distance, and the known name that is nearest by it.
 #include "src/base/nearest.h"
 
 #include <algorithm>

@@ -29,6 +29,18 @@ constexpr std::array<std::int16_t, kAlphabetEnd> make_byte_of() {
 
 constexpr auto kByteOf = make_byte_of();
 
+constexpr std::array<std::uint16_t, 256> make_code_of() {
+  std::array<std::uint16_t, 256> code_of{};
+  for (std::size_t code = 0; code < kByteOf.size(); ++code) {
+    if (kByteOf[code] >= 0) {
+      code_of[static_cast<std::size_t>(kByteOf[code])] = static_cast<std::uint16_t>(code);
+    }
+  }
+  return code_of;
+}
+
+constexpr auto kCodeOf = make_code_of();
+
 }  // namespace
 
 bool append_alphabet_bytes(std::string_view text, std::vector<char>& bytes) {
@@ -44,6 +56,10 @@ bool append_alphabet_bytes(std::string_view text, std::vector<char>& bytes) {
     text.remove_prefix(point.size_bytes);
   }
   return true;
+}
+
+void append_alphabet_text(std::string_view bytes, std::string& text) {
+  for (const char byte : bytes) append_utf8(kCodeOf[static_cast<unsigned char>(byte)], text);
 }
 
 }  // namespace windlass

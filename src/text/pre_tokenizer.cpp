@@ -1,170 +1,196 @@
-// Pre-tokenizers through PCRE2 with JIT. A family is a list of expressions: each cuts the pieces
-// that the one before left, matches and the text between them alike becoming pieces (Hugging Face's
-// "isolated" behaviour). A piece is matched on its own, so a lookahead never sees past its end: "
-// 1" is cut at the digit before the spaces are judged.
+// The steps of a pre-tokenizer. A piece is matched on its own, so a lookahead never sees past its
+// end: " 1" is cut at the digit before the spaces are judged.
 #include "src/text/pre_tokenizer.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#include <array>
-#include <cstdlib>
-#include <span>
+#include <algorithm>
 
 #include "src/base/check.h"
-#include "src/base/error.h"
+#include "src/text/byte_alphabet.h"
+#include "src/text/token_forms.h"
+#include "src/text/utf8.h"
 
 namespace windlass {
 namespace {
 
-// The published expressions mean Unicode's White_Space by \s; PCRE2's own \s also takes U+180E,
-// which left that property in Unicode 6.3. Inside a class: TAB to CR, NEL, and the separators.
-#define WINDLASS_SPACE R"(\x09-\x0D\x{85}\p{Z})"
+using Range = Regex::Range;
 
-constexpr const char* kDigit = R"(\p{N})";
-constexpr const char* kGpt2Words =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{L}\p{N})" WINDLASS_SPACE
-    R"(]+|[)" WINDLASS_SPACE R"(]+(?![^)" WINDLASS_SPACE R"(])|[)" WINDLASS_SPACE R"(]+)";
-#undef WINDLASS_SPACE
-
-struct Family {
-  std::string_view name;  // tokenizer.ggml.pre
-  std::array<const char*, 2> expressions;
-};
-
-// To add a family: one row, and its golden file in tests/golden/tokenizer.
-constexpr Family kFamilies[] = {
-    {"smollm", {kDigit, kGpt2Words}},
-};
-
-const Family& find_family(std::string_view name) {
-  for (const Family& family : kFamilies) {
-    if (family.name == name) return family;
+// Visits matches and the text between them, in order: visit(range, is_match). None is empty.
+template <typename Visit>
+void for_each_span(const Regex& regex, std::string_view text, const Visit& visit) {
+  std::size_t done = 0;
+  std::size_t from = 0;
+  Range match{};
+  while (from < text.size() && regex.find(text, from, match)) {
+    if (match.begin > done) visit(Range{done, match.begin}, false);
+    const std::size_t begin = std::max(match.begin, done);
+    if (match.end > begin) visit(Range{begin, match.end}, true);
+    done = std::max(done, match.end);
+    from = done;
+    // An empty match is a cut and no piece; the search goes on behind the next character.
+    if (match.end == begin && from < text.size()) {
+      from += next_code_point(text.substr(from)).size_bytes;
+    }
   }
-  fail(ErrorCode::kUnsupported, "unknown pre-tokenizer '{}' (tokenizer.ggml.pre); supported: {}",
-       name, PreTokenizer::names());
+  if (done < text.size()) visit(Range{done, text.size()}, false);
 }
 
-// PCRE2's allocations are counted, so that size_bytes() is exact. The block's size lies before it.
-constexpr std::size_t kPrefixBytes = alignof(std::max_align_t);
+// Joins neighbouring spans as the behaviour says; give(range) takes the pieces.
+template <typename Give>
+class SpanJoiner {
+ public:
+  SpanJoiner(SplitBehavior behavior, const Give& give) : behavior_(behavior), give_(give) {}
 
-void* counted_malloc(std::size_t size_bytes, void* held_bytes) {
-  auto* block = static_cast<std::byte*>(std::malloc(size_bytes + kPrefixBytes));
-  if (block == nullptr) return nullptr;
-  *reinterpret_cast<std::size_t*>(block) = size_bytes + kPrefixBytes;
-  *static_cast<std::int64_t*>(held_bytes) += static_cast<std::int64_t>(size_bytes + kPrefixBytes);
-  return block + kPrefixBytes;
-}
+  void span(Range range, bool is_match) {
+    if (pending_.end > pending_.begin && joins(is_match)) {
+      pending_.end = range.end;
+    } else {
+      flush();
+      pending_ = range;
+    }
+    last_is_match_ = is_match;
+  }
+  void flush() {
+    if (pending_.end > pending_.begin) give_(pending_);
+    pending_ = {};
+  }
 
-void counted_free(void* pointer, void* held_bytes) {
-  if (pointer == nullptr) return;
-  std::byte* block = static_cast<std::byte*>(pointer) - kPrefixBytes;
-  *static_cast<std::int64_t*>(held_bytes) -=
-      static_cast<std::int64_t>(*reinterpret_cast<std::size_t*>(block));
-  std::free(block);
-}
+ private:
+  bool joins(bool is_match) const {
+    switch (behavior_) {
+      case SplitBehavior::kMergedWithPrevious:
+        return is_match && !last_is_match_;
+      case SplitBehavior::kMergedWithNext:
+        return !is_match && last_is_match_;
+      case SplitBehavior::kContiguous:
+        return is_match == last_is_match_;
+      default:
+        return false;
+    }
+  }
 
-std::string pcre2_message(int code) {
-  std::array<PCRE2_UCHAR, 128> text{};
-  pcre2_get_error_message(code, text.data(), text.size());
-  return reinterpret_cast<const char*>(text.data());
+  SplitBehavior behavior_;
+  const Give& give_;
+  Range pending_{};  // empty: none
+  bool last_is_match_ = false;
+};
+
+bool is_glue(const SafeCut& step, std::string_view text, std::size_t mark_at) {
+  std::size_t at = mark_at - 1;
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  const std::int32_t character = next_code_point(text.substr(at)).value;
+  return std::binary_search(step.glue.begin(), step.glue.end(), character);
 }
 
 }  // namespace
 
-struct PreTokenizer::Regexes {
-  std::int64_t held_bytes = 0;  // must not move: the context below points to it
-  pcre2_general_context* context = nullptr;
-  std::vector<pcre2_code*> codes;
-  std::vector<pcre2_match_data*>
-      matches;  // one a level: a level's match is read while the next one runs
+// One pass over one text.
+struct PreTokenizer::Run {
+  const std::vector<SplitStep>& steps;
+  Sink& sink;
 
-  Regexes() : context(pcre2_general_context_create(counted_malloc, counted_free, &held_bytes)) {
-    if (context == nullptr) throw std::bad_alloc();
+  void piece(std::size_t level, std::string_view text, bool at_start, bool in_alphabet) const {
+    if (level < steps.size()) {
+      std::visit([&](const auto& step) { apply(step, level + 1, text, at_start, in_alphabet); },
+                 steps[level]);
+    } else if (in_alphabet) {
+      std::vector<char> bytes;
+      WINDLASS_CHECK(append_alphabet_bytes(text, bytes));
+      sink.piece({bytes.data(), bytes.size()});
+    } else {
+      sink.piece(text);
+    }
   }
-  ~Regexes() {
-    for (pcre2_match_data* match : matches) pcre2_match_data_free(match);
-    for (pcre2_code* code : codes) pcre2_code_free(code);
-    pcre2_general_context_free(context);
-  }
-  Regexes(const Regexes&) = delete;
-  Regexes& operator=(const Regexes&) = delete;
 
-  void compile(const char* expression) {
-    pcre2_compile_context* options = pcre2_compile_context_create(context);
-    if (options == nullptr) throw std::bad_alloc();
-    int error = 0;
-    PCRE2_SIZE at = 0;
-    pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression),
-                                     PCRE2_ZERO_TERMINATED, PCRE2_UTF, &error, &at, options);
-    pcre2_compile_context_free(options);
-    WINDLASS_CHECK(code != nullptr, expression, at, pcre2_message(error));
-    codes.push_back(code);
-    // Where the system forbids code made at run time, matching is slower and no different.
-    static_cast<void>(pcre2_jit_compile(code, PCRE2_JIT_COMPLETE));
-    pcre2_match_data* match = pcre2_match_data_create(1, context);
-    if (match == nullptr) throw std::bad_alloc();
-    matches.push_back(match);
+  void apply(const RegexSplit& step, std::size_t next, std::string_view text, bool at_start,
+             bool in_alphabet) const {
+    const auto give = [&](Range range) {
+      piece(next, text.substr(range.begin, range.end - range.begin), at_start && range.begin == 0,
+            in_alphabet);
+    };
+    if (step.behavior == SplitBehavior::kIsolated) {
+      for_each_span(step.regex, text, [&](Range range, bool) { give(range); });
+    } else if (step.behavior == SplitBehavior::kRemoved) {
+      for_each_span(step.regex, text, [&](Range range, bool is_match) {
+        if (is_match == step.invert) give(range);
+      });
+    } else {
+      SpanJoiner joiner(step.behavior, give);
+      for_each_span(step.regex, text, [&](Range range, bool is_match) {
+        joiner.span(range, is_match != step.invert);
+      });
+      joiner.flush();
+    }
+  }
+
+  void apply(const MetaspaceSplit& step, std::size_t next, std::string_view text, bool at_start,
+             bool in_alphabet) const {
+    std::string marked;
+    marked.reserve(text.size() + text.size() / 2);
+    for (const char byte : text) {
+      if (byte == ' ')
+        marked += kSpaceMark;
+      else
+        marked += byte;
+    }
+    const bool prepends = step.prepend == MetaspaceSplit::Prepend::kAlways ||
+                          (step.prepend == MetaspaceSplit::Prepend::kFirst && at_start);
+    if (prepends && !marked.starts_with(kSpaceMark)) marked.insert(0, kSpaceMark);
+    std::string_view rest = marked;
+    bool is_first = at_start;
+    while (!rest.empty()) {
+      const std::size_t cut = step.cuts ? rest.find(kSpaceMark, 1) : std::string_view::npos;
+      piece(next, rest.substr(0, cut), is_first, in_alphabet);
+      is_first = false;
+      rest = cut == std::string_view::npos ? std::string_view() : rest.substr(cut);
+    }
+  }
+
+  void apply(const SpacePrefix&, std::size_t next, std::string_view text, bool at_start,
+             bool in_alphabet) const {
+    if (text.starts_with(' ')) return piece(next, text, at_start, in_alphabet);
+    std::string spaced(" ");
+    spaced += text;
+    piece(next, spaced, at_start, in_alphabet);
+  }
+
+  void apply(const ByteAlphabet&, std::size_t next, std::string_view text, bool at_start,
+             bool) const {
+    std::string written;
+    append_alphabet_text(text, written);
+    piece(next, written, at_start, true);
+  }
+
+  void apply(const SafeCut& step, std::size_t next, std::string_view text, bool at_start,
+             bool in_alphabet) const {
+    std::size_t begin = 0;
+    std::size_t after_mark = 0;  // the end of the last mark seen
+    for (std::size_t at = text.find(step.mark); at != std::string_view::npos;
+         at = text.find(step.mark, after_mark)) {
+      if (at > begin && at != after_mark && !is_glue(step, text, at)) {
+        piece(next, text.substr(begin, at - begin), at_start && begin == 0, in_alphabet);
+        begin = at;
+      }
+      after_mark = at + step.mark.size();
+    }
+    if (begin < text.size()) {
+      piece(next, text.substr(begin), at_start && begin == 0, in_alphabet);
+    }
   }
 };
 
-PreTokenizer::PreTokenizer(std::string_view name) {
-  const Family& family = find_family(name);
-  regexes_ = std::make_unique<Regexes>();
-  for (const char* expression : family.expressions) regexes_->compile(expression);
-}
-
-PreTokenizer::~PreTokenizer() = default;
-
-void PreTokenizer::split(std::string_view text, const Visit& visit) const {
-  split_from(0, text, visit);
-}
-
-void PreTokenizer::split_from(std::size_t level, std::string_view text, const Visit& visit) const {
-  if (level == regexes_->codes.size()) {
-    visit(text);
-    return;
-  }
-  pcre2_match_data* match = regexes_->matches[level];
-  const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const int found = pcre2_match(regexes_->codes[level], subject, text.size(), done,
-                                  PCRE2_NO_UTF_CHECK, match, nullptr);
-    if (found < 0 && found != PCRE2_ERROR_NOMATCH) {
-      fail(ErrorCode::kUnsupported, "splitting {} bytes of text for the tokenizer failed: {}",
-           text.size(), pcre2_message(found));
-    }
-    const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match);
-    const std::size_t begin = found < 0 ? text.size() : range[0];
-    const std::size_t end = found < 0 ? text.size() : range[1];
-    WINDLASS_CHECK(found < 0 || end > begin, level, begin, end);
-    if (begin > done) split_from(level + 1, text.substr(done, begin - done), visit);
-    if (end > begin) split_from(level + 1, text.substr(begin, end - begin), visit);
-    done = end;
-  }
+void PreTokenizer::split(std::string_view text, bool at_start, Sink& sink) const {
+  if (!text.empty()) Run{steps_, sink}.piece(0, text, at_start, false);
 }
 
 std::int64_t PreTokenizer::size_bytes() const {
-  std::int64_t size_bytes =
-      regexes_->held_bytes + static_cast<std::int64_t>(sizeof(Regexes)) +
-      static_cast<std::int64_t>((regexes_->codes.capacity() + regexes_->matches.capacity()) *
-                                sizeof(void*));
-  for (const pcre2_code* code : regexes_->codes) {
-    std::size_t jit_bytes = 0;
-    pcre2_pattern_info(code, PCRE2_INFO_JITSIZE, &jit_bytes);
-    size_bytes += static_cast<std::int64_t>(jit_bytes);
+  auto size_bytes = static_cast<std::int64_t>(steps_.capacity() * sizeof(SplitStep));
+  for (const SplitStep& step : steps_) {
+    if (const auto* split = std::get_if<RegexSplit>(&step)) size_bytes += split->regex.size_bytes();
+    if (const auto* cut = std::get_if<SafeCut>(&step)) {
+      size_bytes += static_cast<std::int64_t>(cut->glue.capacity() * sizeof(cut->glue[0]));
+    }
   }
   return size_bytes;
-}
-
-std::string PreTokenizer::names() {
-  std::string names;
-  for (const Family& family : kFamilies) {
-    if (!names.empty()) names += ", ";
-    names += family.name;
-  }
-  return names;
 }
 
 }  // namespace windlass

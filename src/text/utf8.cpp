@@ -3,6 +3,9 @@
 
 #include <utf8proc.h>
 
+#include <array>
+#include <cstring>
+
 #include "src/base/check.h"
 
 namespace windlass {
@@ -55,8 +58,21 @@ CodePoint next_code_point(std::string_view bytes) {
   return {value, static_cast<std::size_t>(size)};
 }
 
+void append_utf8(std::int32_t code_point, std::string& text) {
+  std::array<utf8proc_uint8_t, 4> bytes{};
+  const utf8proc_ssize_t size = utf8proc_encode_char(code_point, bytes.data());
+  text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(size));
+}
+
 bool is_valid_utf8(std::string_view bytes) {
+  constexpr std::uint64_t kHighBits = 0x8080808080808080ull;
   while (!bytes.empty()) {
+    std::uint64_t eight = kHighBits;
+    if (bytes.size() >= sizeof(eight)) std::memcpy(&eight, bytes.data(), sizeof(eight));
+    if ((eight & kHighBits) == 0) {  // all ASCII
+      bytes.remove_prefix(sizeof(eight));
+      continue;
+    }
     const CodePoint point = next_code_point(bytes);
     if (point.value < 0) return false;
     bytes.remove_prefix(point.size_bytes);

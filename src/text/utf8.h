@@ -35,6 +35,9 @@ struct CodePoint {
 };
 CodePoint next_code_point(std::string_view bytes);
 
+// Appends the character. REQUIRES: a code point that is no surrogate.
+void append_utf8(std::int32_t code_point, std::string& text);
+
 bool is_valid_utf8(std::string_view bytes);
 
 // A copy in which every byte that belongs to no character is U+FFFD.

@@ -42,12 +42,14 @@ std::int64_t Vocabulary::size_bytes() const {
                                    types_.capacity() * sizeof(types_[0]));
 }
 
-TokenIndex::TokenIndex(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {
+TokenIndex::TokenIndex(const Vocabulary& vocabulary, bool only_text) : vocabulary_(vocabulary) {
   slots_.assign(std::bit_ceil(static_cast<std::size_t>(vocabulary.n_tokens()) * 2 + 1), -1);
   for (std::int32_t id = 0; id < vocabulary.n_tokens(); ++id) {
+    const TokenType type = vocabulary.type(id);
+    if (only_text && type != TokenType::kNormal && type != TokenType::kUnused) continue;
     std::int32_t& slot = slots_[slot_of(vocabulary.token(id))];
-    const bool replaces_special = slot >= 0 && vocabulary.type(slot) != TokenType::kNormal &&
-                                  vocabulary.type(id) == TokenType::kNormal;
+    const bool replaces_special =
+        slot >= 0 && vocabulary.type(slot) != TokenType::kNormal && type == TokenType::kNormal;
     if (slot < 0 || replaces_special) slot = id;
   }
 }

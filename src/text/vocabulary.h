@@ -43,12 +43,16 @@ class Vocabulary {
   std::vector<TokenType> types_;
 };
 
-// Token bytes to id, for the time of construction: 8 to 16 B a token. The vocabulary must outlive
-// it and not grow. Of equal tokens a normal one wins over a special one, then the lowest id.
+// Token bytes to id: 8 to 16 B a token. The vocabulary must outlive it; tokens that it gets later
+// are not found. Of equal tokens a normal one wins over a special one, then the lowest id.
 class TokenIndex {
  public:
-  explicit TokenIndex(const Vocabulary& vocabulary);
+  // only_text: leaves out all but normal and unused tokens.
+  explicit TokenIndex(const Vocabulary& vocabulary, bool only_text = false);
   std::optional<std::int32_t> find(std::string_view bytes) const;
+  std::int64_t size_bytes() const {
+    return static_cast<std::int64_t>(slots_.capacity() * sizeof(slots_[0]));
+  }
 
  private:
   std::size_t slot_of(

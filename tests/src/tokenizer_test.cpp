@@ -12,10 +12,15 @@
 #include "src/base/units.h"
 #include "src/format/gguf.h"
 #include "src/text/pre_tokenizer.h"
+#include "src/text/split_families.h"
 #include "tests/support/catch.h"
+#include "tests/support/pieces.h"
 
 namespace windlass {
 namespace {
+
+constexpr const char* kByteLevel[] = {"deepseek-coder", "deepseek-v3", "falcon", "gpt-2", "gpt-4o",
+                                      "llama-bpe",      "qwen2",       "smollm", "tekken"};
 
 const std::string kGolden = WINDLASS_SOURCE_DIR "/tests/golden/tokenizer/";
 
@@ -43,6 +48,7 @@ int check_golden_file(const Tokenizer& tokenizer, const std::string& file) {
     const std::string text = row["text"];
     TokenizeOptions options;
     options.parse_special = row["parse_special"];
+    options.add_special = row.value("add_special", false);
     INFO(file << " row " << n_rows + 1 << ": " << line.substr(0, 200));
     CHECK(tokenizer.encode(text, options) == row["ids"].get<std::vector<std::int32_t>>());
   }
@@ -109,18 +115,30 @@ TEST_CASE("SmolLM2's tokens equal the reference's on every golden row") {
   CHECK(check_golden_file(smollm2(), "smollm2.jsonl") == 381);
 }
 
-TEST_CASE("a small vocabulary with the same split equals the reference on every golden row") {
-  CHECK(check_golden_file(*tokenizer_of("bpe4k-smollm.gguf"), "bpe4k-smollm.jsonl") == 381);
+TEST_CASE("byte-level BPE equals the reference on every golden row of every pre-tokenizer") {
+  for (const char* pre : kByteLevel) {
+    const std::string name = std::string("bpe4k-") + pre;
+    CHECK(check_golden_file(*tokenizer_of(name + ".gguf"), name + ".jsonl") == 381);
+  }
+}
+
+TEST_CASE("SentencePiece BPE equals the reference on every golden row") {
+  for (const std::string name : {"spm4k", "spm4k-noprefix"}) {
+    CHECK(check_golden_file(*tokenizer_of(name + ".gguf"), name + ".jsonl") == 367);
+  }
 }
 
 TEST_CASE("the bytes of the tokens of a text join to the text when every byte has a token") {
-  const auto tokenizer = tokenizer_of("bpe4k-smollm.gguf");
-  std::ifstream rows(kGolden + "bpe4k-smollm.jsonl");
-  for (std::string line; std::getline(rows, line);) {
-    const std::string text = nlohmann::json::parse(line)["text"];
-    for (const bool parse_special : {true, false}) {
-      INFO(line.substr(0, 200));
-      CHECK(all_bytes(*tokenizer, tokenizer->encode(text, {parse_special, false})) == text);
+  for (const char* pre : kByteLevel) {
+    const std::string name = std::string("bpe4k-") + pre;
+    const auto tokenizer = tokenizer_of(name + ".gguf");
+    std::ifstream rows(kGolden + name + ".jsonl");
+    for (std::string line; std::getline(rows, line);) {
+      const std::string text = nlohmann::json::parse(line)["text"];
+      for (const bool parse_special : {true, false}) {
+        INFO(name << ": " << line.substr(0, 200));
+        CHECK(all_bytes(*tokenizer, tokenizer->encode(text, {parse_special, false})) == text);
+      }
     }
   }
 }
@@ -234,12 +252,11 @@ TEST_CASE("the beginning token is added when asked for and the file says so") {
 }
 
 TEST_CASE("the pieces of a text are cut at digits, contractions and Unicode's white space") {
-  const PreTokenizer split("smollm");
-  const auto pieces_of = [&](const std::string& text) {
-    std::vector<std::string> pieces;
-    split.split(text, [&](std::string_view piece) { pieces.emplace_back(piece); });
-    return pieces;
-  };
+  PreTokenizer split;
+  for (const char* expression : find_split_family("smollm").expressions) {
+    if (expression != nullptr) split.add(RegexSplit{Regex(expression, "smollm")});
+  }
+  const auto pieces_of = [&](const std::string& text) { return testing::pieces_of(split, text); };
   using Pieces = std::vector<std::string>;
   CHECK(pieces_of("I'm  we'LL 12") == Pieces{"I", "'m", " ", " we", "'", "LL", " ", "1", "2"});
   CHECK(pieces_of("a  1 \n") == Pieces{"a", "  ", "1", " \n"});
@@ -273,11 +290,13 @@ TEST_CASE("control tokens show their text only when asked") {
 
 TEST_CASE("a damaged or unknown vocabulary is refused by name") {
   SmallVocabulary small;
-  small.model = "llama";
-  CHECK_THAT(error_of(small, ErrorCode::kUnsupported), Contains("'llama'") && Contains("gpt2"));
+  small.model = "lama";
+  CHECK_THAT(error_of(small, ErrorCode::kUnsupported),
+             Contains("'lama'") && Contains("nearest is llama") && Contains("gpt2"));
   small = {};
-  small.pre = "tekken";
-  CHECK_THAT(error_of(small, ErrorCode::kUnsupported), Contains("'tekken'") && Contains("smollm"));
+  small.pre = "teken";
+  CHECK_THAT(error_of(small, ErrorCode::kUnsupported),
+             Contains("'teken'") && Contains("nearest is tekken") && Contains("smollm"));
   small = {};
   small.pre = "";
   CHECK_THAT(error_of(small, ErrorCode::kUnsupported), Contains("tokenizer.ggml.pre"));
