@@ -69,7 +69,7 @@ Value range_function(Interpreter& in, const Value&, const Args& args) {
   if (count > static_cast<std::uint64_t>(kMaxRange))
     throw_failure("range too big: the sandbox takes at most {} elements", kMaxRange);
   const auto size = static_cast<std::int64_t>(count);
-  return Value::of(Kind::kRange, std::make_shared<Range>(&in.heap(), start, size, step));
+  return Value::of(Kind::kRange, std::make_shared<Range>(&in.heap(), start, size, step, stop));
 }
 
 Value dict_function(Interpreter& in, const Value&, const Args& args) {

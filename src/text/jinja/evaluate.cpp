@@ -18,12 +18,29 @@ bool changes_its_object(std::string_view name) {
   return false;
 }
 
+// What a method of a string marked safe gives is safe too. (Those that would also escape their
+// arguments are refused.)
+Value as_safe(Heap& heap, const Value& value) {
+  if (value.is_string()) return Value::string(&heap, value.text(), true);
+  if (!value.has_items()) return value;
+  Values items;
+  for (const Value& item : value.items()) items.push_back(as_safe(heap, item));
+  return value.is(Kind::kList) ? Value::list(&heap, std::move(items))
+                               : Value::tuple(&heap, std::move(items));
+}
+
+bool escapes_arguments(std::string_view method) {
+  return method == "replace" || method == "join" || method == "format" || method == "center" ||
+         method == "ljust" || method == "rjust";
+}
+
 class BoundMethod final : public Function {
  public:
   BoundMethod(Heap& heap, const Value& self, const Builtin& builtin)
       : Function(&heap, 96, self.depth() + 1), self_(self), builtin_(builtin) {}
   Value call(Interpreter& interpreter, const Arguments& arguments) override {
-    return builtin_.call(interpreter, self_, BoundArguments(builtin_, arguments));
+    Value result = builtin_.call(interpreter, self_, BoundArguments(builtin_, arguments));
+    return self_.is_safe() ? as_safe(interpreter.heap(), result) : result;
   }
 
  private:
@@ -303,6 +320,8 @@ std::optional<Value> Interpreter::find_attribute(const Value& value, const std::
   if (value.is(Kind::kLoop)) {
     if (auto found = value.object<Loop>().attribute(name)) return found;
   }
+  if (value.is_safe() && escapes_arguments(name))
+    throw_unsupported("'{}' of a string that is marked safe", name);
   if (const Builtin* method = find_method(value.kind(), name))
     return Value::of(Kind::kFunction, std::make_shared<BoundMethod>(heap_, value, *method));
   const bool is_mutable = value.is(Kind::kList) || value.is(Kind::kDict);

@@ -36,6 +36,8 @@ struct Limits {
   std::int64_t max_bytes = std::int64_t{64} << 20;
 };
 
+// A template is refused above this size: the largest in use have some 50 KB.
+inline constexpr std::int64_t kMaxSourceBytes = 256 * 1024;
 // The deepest list of lists of lists. Bounds the recursion of all that walks values.
 inline constexpr int kMaxValueDepth = 100;
 // Elements of range(), as Jinja's sandbox has it.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "src/text/jinja/heap.h"
 #include "src/text/jinja/string_literal.h"
 #include "src/text/jinja/unicode.h"
 #include "src/text/utf8.h"
@@ -280,7 +281,7 @@ class Lexer {
 }  // namespace
 
 std::vector<Token> tokenize_template(std::string_view source) {
-  if (source.size() > kMaxSourceBytes) {
+  if (static_cast<std::int64_t>(source.size()) > kMaxSourceBytes) {
     throw SyntaxFailure{
         1, true,
         fmt::format("a template of {} bytes; at most {} are read", source.size(), kMaxSourceBytes)};

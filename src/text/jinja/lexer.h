@@ -30,9 +30,6 @@ struct Token {
   std::string text;
 };
 
-// A template is refused above this size: the largest in use have some 50 KB.
-inline constexpr std::size_t kMaxSourceBytes = 256 * 1024;
-
 // Where a template cannot be read. message: without the line.
 struct SyntaxFailure {
   int line;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "src/text/jinja/string_format.h"
+#include "src/text/jinja/text_ops.h"
 
 namespace windlass::jinja {
 namespace {
@@ -20,6 +21,20 @@ namespace {
 }
 
 [[noreturn]] void fail_range() { throw_unsupported("integers beyond 64 bits"); }
+
+// What is joined to a safe string is escaped, and the result is safe.
+Value join_strings(Heap& heap, const Value& a, const Value& b) {
+  const bool safe = a.is_safe() || b.is_safe();
+  TextBuilder out(heap);
+  for (const Value* part : {&a, &b}) {
+    if (safe && !part->is_safe()) {
+      append_escaped(out, part->text());
+    } else {
+      out.append(part->text());
+    }
+  }
+  return Value::string(&heap, out.take(), safe);
+}
 
 Value join_values(Heap& heap, const Value& a, const Value& b) {
   const auto n = static_cast<std::int64_t>((a.items().size() + b.items().size()) * sizeof(Value));
@@ -38,7 +53,7 @@ Value repeat(Heap& heap, const Value& value, std::int64_t times) {
   if (value.is_string()) {
     TextBuilder out(heap);
     if (!value.text().empty()) out.repeat(value.text(), times);
-    return Value::string(&heap, out.take());
+    return Value::string(&heap, out.take(), value.is_safe());
   }
   Values items;
   if (value.items().empty()) times = 0;
@@ -139,15 +154,11 @@ Value arithmetic(Heap& heap, std::string_view sign, const Value& a, const Value&
     if (a.is_integral() && b.is_integral()) return integer_arithmetic(sign, a.to_int(), b.to_int());
     return float_arithmetic(sign, a.to_double(), b.to_double());
   }
-  if (sign == "+" && a.is_string() && b.is_string()) {
-    TextBuilder out(heap);
-    out.append(a.text());
-    out.append(b.text());
-    return Value::string(&heap, out.take());
-  }
+  if (sign == "+" && a.is_string() && b.is_string()) return join_strings(heap, a, b);
   if (sign == "+" && a.has_items() && a.kind() == b.kind()) return join_values(heap, a, b);
   if (sign == "*" && is_sequence(a) && b.is_integral()) return repeat(heap, a, b.to_int());
   if (sign == "*" && a.is_integral() && is_sequence(b)) return repeat(heap, b, a.to_int());
+  if (a.is_safe() && sign == "%") throw_unsupported("% of a string that is marked safe");
   if (sign == "%" && a.is_string()) return format_percent(heap, a, b);
   fail_operands(sign, a, b);
 }

@@ -99,7 +99,7 @@ Value slice_string(Heap& heap, const Value& value, const SliceBounds& bounds) {
       result[static_cast<std::size_t>(i)] =
           text[static_cast<std::size_t>(walk.first + i * walk.step)];
     }
-    return Value::string(&heap, std::move(result));
+    return Value::string(&heap, std::move(result), value.is_safe());
   }
   heap.step(n_bytes / 8);
   const auto points = split_code_points(text);
@@ -107,7 +107,7 @@ Value slice_string(Heap& heap, const Value& value, const SliceBounds& bounds) {
   std::string result;
   for (std::int64_t i = 0; i < walk.count; ++i)
     result += points[static_cast<std::size_t>(walk.first + i * walk.step)];
-  return Value::string(&heap, std::move(result));
+  return Value::string(&heap, std::move(result), value.is_safe());
 }
 
 std::optional<Value> index_string(Heap& heap, const Value& value, std::int64_t index) {
@@ -117,7 +117,7 @@ std::optional<Value> index_string(Heap& heap, const Value& value, std::int64_t i
   const std::int64_t at = index < 0 ? index + size : index;
   if (at < 0 || at >= size) return std::nullopt;
   const std::size_t begin = value.is_ascii() ? static_cast<std::size_t>(at) : offset_of(text, at);
-  return Value::string(&heap, std::string(first_code_point(text.substr(begin))));
+  return Value::string(&heap, std::string(first_code_point(text.substr(begin))), value.is_safe());
 }
 
 }  // namespace
@@ -230,9 +230,10 @@ Value slice(Heap& heap, const Value& value, const SliceBounds& bounds) {
   heap.step(walk.count);
   if (value.is(Kind::kRange)) {
     const Range& range = value.object<Range>();
-    return Value::of(Kind::kRange, std::make_shared<Range>(
-                                       &heap, range.start + walk.first * range.step, walk.count,
-                                       walk.count > 1 ? range.step * walk.step : 1));
+    const std::int64_t first = range.start + walk.first * range.step;
+    const std::int64_t step = walk.count > 1 ? range.step * walk.step : range.step;
+    return Value::of(Kind::kRange, std::make_shared<Range>(&heap, first, walk.count, step,
+                                                           first + walk.count * step));
   }
   Values items;
   items.reserve(static_cast<std::size_t>(walk.count));

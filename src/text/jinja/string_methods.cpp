@@ -249,6 +249,7 @@ constexpr Builtin kStringMethods[] = {
     {"lower", "", 0, map_case<to_lower>},
     {"title", "", 0, map_case<to_title>},
     {"capitalize", "", 0, map_case<capitalize>},
+    {"swapcase", "", 0, map_case<swap_case>},
     {"find", "sub start end", 1, find_method_of<false>},
     {"rfind", "sub start end", 1, find_method_of<true>},
     {"index", "sub start end", 1, index_method<false>},

@@ -1,7 +1,7 @@
 // A Jinja template, as chat templates use the language (transformers' environment: an immutable
 // sandbox, trim_blocks and lstrip_blocks, loop controls, generation tags). What Jinja has and this
 // engine has not (inheritance, imports, autoescaping, a few filters for HTML) is an error that
-// names the construct and its line; escape and safe give plain strings. Integers have 64 bits.
+// names the construct and its line. Integers have 64 bits.
 #pragma once
 
 #include <ctime>

@@ -17,7 +17,9 @@ template <std::string (*kMapping)(std::string_view)>
 Value map_text(Interpreter& in, const Value& value, const Args&) {
   const std::string text = to_str(in.heap(), value);
   charge_text(in.heap(), text);
-  return in.string(kMapping(text));
+  // As in Jinja the title is joined from words, which makes it a plain string.
+  const bool safe = value.is_safe() && kMapping != title_words;
+  return Value::string(&in.heap(), kMapping(text), safe);
 }
 
 Value to_string(Interpreter& in, const Value& value, const Args&) {
@@ -28,7 +30,9 @@ Value trim(Interpreter& in, const Value& value, const Args& args) {
   const std::string text = to_str(in.heap(), value);
   std::optional<std::string> characters;
   if (args.has_value(0)) characters = args.text(0, "");
-  return in.string(std::string(strip_text(in.heap(), text, Side::kBoth, characters)));
+  return Value::string(&in.heap(),
+                       std::string(strip_text(in.heap(), text, Side::kBoth, characters)),
+                       value.is_safe());
 }
 
 Value replace(Interpreter& in, const Value& value, const Args& args) {
@@ -65,7 +69,7 @@ Value indent(Interpreter& in, const Value& value, const Args& args) {
     out.append(line);
     is_first = false;
   }
-  return in.string(out.take());
+  return Value::string(&in.heap(), out.take(), value.is_safe());
 }
 
 Value truncate(Interpreter& in, const Value& value, const Args& args) {
@@ -105,24 +109,16 @@ Value wordcount(Interpreter& in, const Value& value, const Args&) {
   return Value::integer(count);
 }
 
+template <bool kForced>
 Value escape(Interpreter& in, const Value& value, const Args&) {
+  if (!kForced && value.is_safe()) return value;
   TextBuilder out(in.heap());
-  const std::string text = to_str(in.heap(), value);
-  charge_text(in.heap(), text);
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::size_t plain = std::min(rest.find_first_of("&<>'\""), rest.size());
-    out.append(rest.substr(0, plain));
-    rest.remove_prefix(plain);
-    if (rest.empty()) break;
-    const char c = rest[0];
-    out.append(c == '&'   ? "&amp;"
-               : c == '<' ? "&lt;"
-               : c == '>' ? "&gt;"
-               : c == '"' ? "&#34;"
-                          : "&#39;");
-    rest.remove_prefix(1);
-  }
-  return in.string(out.take());
+  append_escaped(out, to_str(in.heap(), value));
+  return Value::string(&in.heap(), out.take(), true);
+}
+
+Value mark_safe(Interpreter& in, const Value& value, const Args&) {
+  return Value::string(&in.heap(), to_str(in.heap(), value), true);
 }
 
 Value format(Interpreter& in, const Value& value, const Args& args) {
@@ -175,16 +171,16 @@ constexpr Builtin kFilters[] = {
     {"capitalize", "", 0, map_text<capitalize>},
     {"title", "", 0, map_text<title_words>},
     {"string", "", 0, to_string},
-    {"safe", "", 0, to_string},
+    {"safe", "", 0, mark_safe},
     {"trim", "chars", 0, trim},
     {"replace", "old new count", 2, replace},
     {"indent", "width first blank", 0, indent},
     {"truncate", "length killwords end leeway", 0, truncate},
     {"center", "width", 0, center},
     {"wordcount", "", 0, wordcount},
-    {"e", "", 0, escape},
-    {"escape", "", 0, escape},
-    {"forceescape", "", 0, escape},
+    {"e", "", 0, escape<false>},
+    {"escape", "", 0, escape<false>},
+    {"forceescape", "", 0, escape<true>},
     {"format", "*", 0, format},
     {"join", "d attribute", 0, join},
     {"tojson", "ensure_ascii indent separators sort_keys", 0, tojson},

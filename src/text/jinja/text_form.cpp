@@ -81,9 +81,8 @@ void append_dict_view(TextBuilder& out, const DictView& view) {
 }
 
 std::string range_text(const Range& range) {
-  const std::int64_t stop = range.start + range.size * range.step;
-  return range.step == 1 ? fmt::format("range({}, {})", range.start, stop)
-                         : fmt::format("range({}, {}, {})", range.start, stop, range.step);
+  return range.step == 1 ? fmt::format("range({}, {})", range.start, range.stop)
+                         : fmt::format("range({}, {}, {})", range.start, range.stop, range.step);
 }
 
 void append_repr(TextBuilder& out, const Value& value) {

@@ -150,6 +150,23 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
   return lines;
 }
 
+void append_escaped(TextBuilder& out, std::string_view text) {
+  charge_text(out.heap(), text);
+  while (!text.empty()) {
+    const std::size_t plain = std::min(text.find_first_of("&<>'\""), text.size());
+    out.append(text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    const char c = text[0];
+    out.append(c == '&'   ? "&amp;"
+               : c == '<' ? "&lt;"
+               : c == '>' ? "&gt;"
+               : c == '"' ? "&#34;"
+                          : "&#39;");
+    text.remove_prefix(1);
+  }
+}
+
 std::string_view strip_text(Heap& heap, std::string_view text, Side side,
                             std::optional<std::string_view> characters) {
   heap.step(static_cast<std::int64_t>(text.size()) / 64);

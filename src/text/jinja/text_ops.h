@@ -28,6 +28,8 @@ std::string title_words(std::string_view text);
 // str.center
 std::string center_text(Heap& heap, std::string_view text, std::int64_t width,
                         std::string_view fill);
+// With & < > " and ' as HTML entities.
+void append_escaped(TextBuilder& out, std::string_view text);
 // Charges for work of n bytes that looks at each code point.
 void charge_text(Heap& heap, std::string_view text);
 

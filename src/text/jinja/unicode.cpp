@@ -233,6 +233,20 @@ std::string capitalize(std::string_view text) {
   return out;
 }
 
+std::string swap_case(std::string_view text) {
+  std::string out;
+  for_each_code_point(text, [&](std::int32_t c, std::size_t at) {
+    if (is_upper(c)) {
+      append_lower(out, text, at, c);
+    } else if (is_lower(c)) {
+      append_upper(out, c, false);
+    } else {
+      append_utf8(out, c);
+    }
+  });
+  return out;
+}
+
 std::string_view strip(std::string_view text, Side side) {
   return strip_if(text, side, [](std::string_view character) {
     return is_space(next_code_point(character).value);

@@ -33,6 +33,7 @@ std::string to_upper(std::string_view text);
 std::string to_lower(std::string_view text);
 std::string to_title(std::string_view text);  // str.title: every word of letters
 std::string capitalize(std::string_view text);
+std::string swap_case(std::string_view text);
 
 enum class Side : std::uint8_t { kLeft, kRight, kBoth };
 // Without white space at its ends.

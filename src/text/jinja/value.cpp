@@ -49,10 +49,11 @@ Object::~Object() {
   if (heap_ != nullptr) heap_->release(size_bytes_);
 }
 
-String::String(Heap* heap, std::string value)
+String::String(Heap* heap, std::string value, bool is_safe)
     : Object(heap, kObjectBytes + static_cast<std::int64_t>(value.capacity()), 1),
       text(std::move(value)),
-      n_code_points(count_code_points(text)) {}
+      n_code_points(count_code_points(text)),
+      safe(is_safe) {}
 
 int deepest(const Values& values) {
   int depth = 0;
@@ -135,7 +136,7 @@ Value Value::undefined(std::string message) {
   // Not counted against the heap, so short: what was looked for may be of any length.
   constexpr std::int64_t kMaxMessage = 200;
   message.resize(offset_of(message, kMaxMessage));
-  return of(Kind::kUndefined, std::make_shared<String>(nullptr, std::move(message)));
+  return of(Kind::kUndefined, std::make_shared<String>(nullptr, std::move(message), false));
 }
 
 Value Value::boolean(bool value) {
@@ -156,8 +157,8 @@ Value Value::real(double value) {
   return result;
 }
 
-Value Value::string(Heap* heap, std::string text) {
-  return of(Kind::kString, std::make_shared<String>(heap, std::move(text)));
+Value Value::string(Heap* heap, std::string text, bool safe) {
+  return of(Kind::kString, std::make_shared<String>(heap, std::move(text), safe));
 }
 
 Value Value::list(Heap* heap, Values items) {
@@ -192,6 +193,8 @@ const std::string& Value::text() const {
 std::int64_t Value::n_code_points() const { return object<String>().n_code_points; }
 
 bool Value::is_ascii() const { return n_code_points() == static_cast<std::int64_t>(text().size()); }
+
+bool Value::is_safe() const { return is_string() && object<String>().safe; }
 
 const Values& Value::items() const {
   WINDLASS_CHECK(has_items());

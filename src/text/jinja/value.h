@@ -67,7 +67,7 @@ class Value {
   static Value boolean(bool value);
   static Value integer(std::int64_t value);
   static Value real(double value);
-  static Value string(Heap* heap, std::string text);
+  static Value string(Heap* heap, std::string text, bool safe = false);
   static Value list(Heap* heap, Values items);
   static Value tuple(Heap* heap, Values items);
   static Value of(Kind kind, std::shared_ptr<Object> object);
@@ -93,6 +93,8 @@ class Value {
   // REQUIRES: is_string().
   std::int64_t n_code_points() const;
   bool is_ascii() const;
+  // Marked as needing no HTML escapes (the filter `safe`): + escapes what is joined to it.
+  bool is_safe() const;
   // REQUIRES: has_items().
   const Values& items() const;
   // REQUIRES: is(Kind::kDict).
@@ -120,9 +122,10 @@ class Value {
 int deepest(const Values& values);
 
 struct String final : Object {
-  String(Heap* heap, std::string value);
+  String(Heap* heap, std::string value, bool is_safe);
   const std::string text;  // valid UTF-8
   const std::int64_t n_code_points;
+  const bool safe;
 };
 
 struct List final : Object {
@@ -157,9 +160,10 @@ struct DictView final : Object {
 };
 
 struct Range final : Object {
-  Range(Heap* heap, std::int64_t first, std::int64_t length, std::int64_t by)
-      : Object(heap, 64, 1), start(first), size(length), step(by) {}
+  Range(Heap* heap, std::int64_t first, std::int64_t length, std::int64_t by, std::int64_t end)
+      : Object(heap, 64, 1), start(first), size(length), step(by), stop(end) {}
   const std::int64_t start, size, step;
+  const std::int64_t stop;  // as it prints
 };
 
 struct Namespace final : Object {

@@ -36,7 +36,7 @@ bool sequence(const Value& value) {
 bool callable(const Value& value) {
   return value.is(Kind::kFunction) || value.is(Kind::kLoop) || value.is_undefined();
 }
-bool never(const Value&) { return false; }
+bool escaped(const Value& value) { return value.is_safe(); }
 
 std::int64_t whole(const Value& value, const char* what) {
   if (value.is_undefined()) throw_failure("{}", value.text());
@@ -111,7 +111,7 @@ constexpr Builtin kTests[] = {
     {"float", "", 0, simple<floating>},
     {"number", "", 0, simple<number>},
     {"callable", "", 0, simple<callable>},
-    {"escaped", "", 0, simple<never>},
+    {"escaped", "", 0, simple<escaped>},
     {"odd", "", 0, parity<1>},
     {"even", "", 0, parity<0>},
     {"divisibleby", "num", 1, divisible_by},
