@@ -51,10 +51,10 @@ ChatPrompt::ChatPrompt(const Invocation& invocation, const Model& model, const T
       template_(choose_template(invocation, model, chat_tokens(tokenizer), !tools_.is_null())) {}
 
 std::vector<std::int32_t> ChatPrompt::ids(const std::vector<ChatMessage>& messages) const {
-  auto ids = tokenizer_.encode(template_->render(messages, tools_, true), {});
-  if (ids.empty())
+  const std::string text = template_->render(messages, tools_, true);
+  if (text.empty())
     fail(ErrorCode::kUsage, "the chat template renders this conversation to nothing");
-  return ids;
+  return tokenizer_.encode(text, {});
 }
 
 }  // namespace windlass

@@ -20,9 +20,9 @@ ChatTokens chat_tokens(const Tokenizer& tokenizer) {
 ChatTemplate::ChatTemplate(std::string_view source, const std::string& name, ChatTokens tokens)
     : template_(source, name), tokens_(std::move(tokens)) {}
 
-std::string ChatTemplate::render(const nlohmann::ordered_json& messages,
-                                 const nlohmann::ordered_json& tools,
-                                 bool add_generation_prompt) const {
+std::string ChatTemplate::render_json(const nlohmann::ordered_json& messages,
+                                      const nlohmann::ordered_json& tools,
+                                      bool add_generation_prompt) const {
   nlohmann::ordered_json variables;
   variables["messages"] = messages;
   variables["tools"] = tools;
@@ -39,7 +39,7 @@ std::string ChatTemplate::render(const std::vector<ChatMessage>& messages,
   nlohmann::ordered_json array = nlohmann::ordered_json::array();
   for (const ChatMessage& message : messages)
     array.push_back({{"role", message.role}, {"content", message.content}});
-  return render(array, tools, add_generation_prompt);
+  return render_json(array, tools, add_generation_prompt);
 }
 
 std::unique_ptr<ChatTemplate> make_chat_template(const TensorTable& table, const ChatTokens& tokens,

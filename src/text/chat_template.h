@@ -34,8 +34,9 @@ class ChatTemplate {
   // of several parts. tools: an array of function descriptions, or null. Byte for byte what
   // transformers renders. Error(kUsage) with the template's own words when it refuses the
   // conversation; all errors name its line.
-  std::string render(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools,
-                     bool add_generation_prompt) const;
+  std::string render_json(const nlohmann::ordered_json& messages,
+                          const nlohmann::ordered_json& tools, bool add_generation_prompt) const;
+  // The same, of messages that are plain text.
   std::string render(const std::vector<ChatMessage>& messages, const nlohmann::ordered_json& tools,
                      bool add_generation_prompt) const;
 

@@ -26,7 +26,7 @@ std::string outcome_of(const std::string& source, const nlohmann::ordered_json& 
   const nlohmann::ordered_json tools = row.contains("tools") ? row["tools"] : nullptr;
   try {
     return ChatTemplate(source, "t", {row["bos_token"], row["eos_token"]})
-        .render(row["messages"], tools, row["add_generation_prompt"]);
+        .render_json(row["messages"], tools, row["add_generation_prompt"]);
   } catch (const Error& error) {
     return error.what();
   }

@@ -24,7 +24,7 @@ class Parser {
   Body parse_body(Ends ends) {
     if (++nesting_ > kMaxNesting)
       tokens_.fail_unsupported(fmt::format("blocks are nested deeper than {}", kMaxNesting));
-    const int begin = tokens_.line();
+    const int begin = tokens_.last_line();
     Body body;
     while (!at_end_tag(ends)) {
       if (tokens_.is(TokenKind::kEnd)) {

@@ -21,6 +21,7 @@ class TokenStream {
   const Token& current() const { return tokens_[at_]; }
   const Token& after() const { return tokens_[at_ + 1 < tokens_.size() ? at_ + 1 : at_]; }
   int line() const { return current().line; }
+  int last_line() const { return at_ > 0 ? tokens_[at_ - 1].line : 1; }
   bool is(TokenKind kind) const { return current().kind == kind; }
   bool is_operator(std::string_view text) const {
     return is(TokenKind::kOperator) && current().text == text;
