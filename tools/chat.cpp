@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/base/error.h"
-#include "src/text/chat_template.h"
+#include "tools/chat_prompt.h"
 #include "tools/files.h"
 #include "tools/generation.h"
 #include "tools/interrupt.h"
@@ -19,12 +19,12 @@ constexpr std::int64_t kChatContextTokens = 4096;
 
 class Conversation {
  public:
-  Conversation(Generation& generation, const Options& options,
-               std::unique_ptr<ChatTemplate> chat_template, ProgressDisplay& display)
+  Conversation(Generation& generation, const Options& options, ChatPrompt chat_prompt,
+               ProgressDisplay& display)
       : generation_(generation),
         // Unlike one-shot text, a reply has an end: the context bounds those that do not find it.
         generate_options_(make_generate_options(options, -1)),
-        chat_template_(std::move(chat_template)),
+        chat_prompt_(std::move(chat_prompt)),
         display_(display) {
     if (!options.system_prompt.empty()) messages_.push_back({"system", options.system_prompt});
   }
@@ -34,8 +34,7 @@ class Conversation {
   // One user message and its reply. Throws Error(kInterrupted) at Ctrl-C.
   void turn(const std::string& user_text) {
     messages_.push_back({"user", user_text});
-    const std::vector<std::int32_t> prompt =
-        generation_.tokenizer->encode(chat_template_->render(messages_, true), {});
+    const std::vector<std::int32_t> prompt = chat_prompt_.ids(messages_);
     const std::int64_t kept = keep_common_prefix(prompt);
     const std::span<const std::int32_t> fresh =
         std::span(prompt).subspan(static_cast<std::size_t>(kept));
@@ -86,7 +85,7 @@ class Conversation {
 
   Generation& generation_;
   GenerateOptions generate_options_;
-  std::unique_ptr<ChatTemplate> chat_template_;
+  ChatPrompt chat_prompt_;
   ProgressDisplay& display_;
   std::vector<ChatMessage> messages_;
   std::vector<std::int32_t> computed_;  // ids whose KV the engine holds
@@ -116,17 +115,13 @@ int chat(Generation& generation, const Invocation& invocation, ProgressDisplay& 
   if (options.file == "-") {
     fail(ErrorCode::kUsage, "-cnv reads its turns from standard input: give the first one with -p");
   }
-  auto chat_template = make_chat_template(generation.model.tensors);
-  if (!chat_template) {
-    fail(ErrorCode::kUnsupported, "{} has no chat template: use run --raw without -cnv",
-         generation.model.path);
-  }
+  ChatPrompt chat_prompt(invocation, generation.model, *generation.tokenizer);
   const std::int64_t context =
       options.context_tokens > 0
           ? options.context_tokens
           : std::min(kChatContextTokens, generation.model.spec.context_length);
   open_engine(generation, options, context, 0, display);
-  Conversation conversation(generation, options, std::move(chat_template), display);
+  Conversation conversation(generation, options, std::move(chat_prompt), display);
   if (invocation.given("predict")) conversation.limit_reply(options.predict);
   int status = 0;
   try {

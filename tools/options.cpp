@@ -72,6 +72,9 @@ void add_generation_options(CLI::App& app, Options& o) {
   app.add_flag("--raw", o.raw, "no chat template");
   app.add_flag("--conversation", o.conversation, "(-cnv) chat: one line of standard input a turn");
   app.add_option("--system-prompt", o.system_prompt, "(-sys) system message of the chat template");
+  app.add_option("--chat-template", o.chat_template,
+                 "Jinja file, or a built-in one by name, instead of the model's own");
+  app.add_option("--tools", o.tools, "JSON file: array of the functions that the model may call");
   app.add_flag("--ignore-eos", o.ignore_eos, "go on after the end token");
   app.add_option("--stop", o.stop, "text that ends generation; may be repeated")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

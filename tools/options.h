@@ -39,7 +39,7 @@ struct Options {
 
   std::int64_t predict = 128;
   bool raw = false, conversation = false, ignore_eos = false;
-  std::string system_prompt;
+  std::string system_prompt, chat_template, tools;
   std::vector<std::string> stop;
   SamplingOptions sampling;
 

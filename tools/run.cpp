@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/base/error.h"
-#include "src/text/chat_template.h"
+#include "tools/chat_prompt.h"
 #include "tools/files.h"
 #include "tools/generation.h"
 #include "tools/interrupt.h"
@@ -24,6 +24,11 @@ void check_options(const Invocation& invocation) {
   if (!templated && invocation.given("system-prompt")) {
     fail(ErrorCode::kUsage, "-sys acts only with the chat template: leave out --raw and --ids");
   }
+  for (const char* name : {"chat-template", "tools"}) {
+    if (!templated && invocation.given(name))
+      fail(ErrorCode::kUsage, "--{} cannot act with --raw or --ids: they use no chat template",
+           name);
+  }
   if (o.conversation && (!templated || o.json)) {
     fail(ErrorCode::kUsage, "-cnv cannot be used with --raw, --ids or --json");
   }
@@ -36,16 +41,13 @@ std::vector<std::int32_t> templated_prompt_ids(const Invocation& invocation,
     fail(ErrorCode::kUsage,
          "give a prompt with one of -p TEXT, -f FILE, --ids FILE, or chat with -cnv");
   }
-  const auto chat_template = make_chat_template(generation.model.tensors);
-  if (!chat_template) {
-    fail(ErrorCode::kUnsupported, "{} has no chat template: use --raw", generation.model.path);
-  }
+  const ChatPrompt chat_prompt(invocation, generation.model, *generation.tokenizer);
   std::vector<ChatMessage> messages;
   if (!options.system_prompt.empty()) messages.push_back({"system", options.system_prompt});
   messages.push_back(
       {"user", read_prompt_text(invocation, prompt_text_limit(options, generation.model,
                                                               *generation.tokenizer))});
-  return generation.tokenizer->encode(chat_template->render(messages, true), {});
+  return chat_prompt.ids(messages);
 }
 
 std::int64_t wanted_context(const Options& options, const Model& model,

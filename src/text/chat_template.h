@@ -2,10 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/format/tensor_table.h"
+#include "src/text/jinja/template.h"
+#include "src/text/tokenizer.h"
 
 namespace windlass {
 
@@ -14,18 +18,41 @@ struct ChatMessage {
   std::string content;
 };
 
+// What templates name besides the conversation. Empty where the vocabulary has none.
+struct ChatTokens {
+  std::string bos, eos;
+};
+ChatTokens chat_tokens(const Tokenizer& tokenizer);
+
+// Immutable; render() is thread-safe.
 class ChatTemplate {
  public:
-  virtual ~ChatTemplate() = default;
-  // Byte for byte what the template's Jinja source renders.
-  virtual std::string render(const std::vector<ChatMessage>& messages,
-                             bool add_generation_prompt) const = 0;
+  // source: Jinja. name: of the template in messages. Errors as jinja::Template's.
+  ChatTemplate(std::string_view source, const std::string& name, ChatTokens tokens);
+
+  // messages: an array in the form of OpenAI's chat requests, which may hold tool calls and content
+  // of several parts. tools: an array of function descriptions, or null. Byte for byte what
+  // transformers renders. Error(kUsage) with the template's own words when it refuses the
+  // conversation; all errors name its line.
+  std::string render_json(const nlohmann::ordered_json& messages,
+                          const nlohmann::ordered_json& tools, bool add_generation_prompt) const;
+  // The same, of messages that are plain text.
+  std::string render(const std::vector<ChatMessage>& messages, const nlohmann::ordered_json& tools,
+                     bool add_generation_prompt) const;
+
+ private:
+  jinja::Template template_;
+  ChatTokens tokens_;
 };
 
-// Recognises the template source (tokenizer.chat_template). Now: SmolLM2's ChatML and plain ChatML.
-// Error(kUnsupported) for others, with the way out (--raw).
-std::unique_ptr<ChatTemplate> make_chat_template(const std::string& source);
-// Null when the file has no template.
-std::unique_ptr<ChatTemplate> make_chat_template(const TensorTable& table);
+// The template that the file holds (tokenizer.chat_template; with tools, the one named tool_use
+// where there is one); null when it holds none.
+std::unique_ptr<ChatTemplate> make_chat_template(const TensorTable& table, const ChatTokens& tokens,
+                                                 bool with_tools);
+// A built-in one by its name ("chatml"); null for another name.
+std::unique_ptr<ChatTemplate> make_builtin_chat_template(std::string_view name,
+                                                         const ChatTokens& tokens);
+// "chatml, llama-3, ..."
+std::string builtin_chat_template_names();
 
 }  // namespace windlass

@@ -73,6 +73,15 @@ TEST_CASE("a command line that is wrong is refused with the nearest right name")
       {{"run", "-p", "x"}, 2, "no model given"},
       {{"run", "-m", model, "-p", "x", "--add-special"}, 2, "--raw"},
       {run_with(model, {"-p", "x", "-sys", "y"}), 2, "-sys acts only with the chat template"},
+      {run_with(model, {"-p", "x", "--tools", "y"}), 2, "--tools cannot act with --raw"},
+      {run_with(model, {"-p", "x", "--chat-template", "y"}), 2, "--chat-template cannot act"},
+      {{"run", "-m", model, "-p", "x"}, 1, "has no chat template: give one with --chat-template"},
+      {{"run", "-m", model, "-p", "x", "--chat-template", "chatlm"},
+       2,
+       "--chat-template chatlm: neither a file nor one of chatml, llama-3"},
+      {{"run", "-m", model, "-p", "x", "--chat-template", "gemma", "-sys", "y"},
+       2,
+       "chat template 'gemma', line 4: System role not supported"},
       {{"logits", "-m", model, "-p", "x"}, 2, "-o OUT.npy"},
       {{"tokenize", "-m", model}, 2, "-p TEXT, -f FILE, --stdin"},
       {{"plan", "-m", model, "--what-if", "nvem=7GB"}, 2, "unknown key; the nearest is nvme"},
@@ -85,6 +94,26 @@ TEST_CASE("a command line that is wrong is refused with the nearest right name")
   for (const Case& bad : cases) check(bad);
   CHECK(windlass({}).exit_status == 2);
   CHECK_THAT(windlass({}).err, Contains("no command given"));
+}
+
+TEST_CASE("a template or tools that cannot be used are refused by file and line") {
+  const Folder folder;
+  const std::string model = golden_model("llama");
+  write_bytes(folder / "bad.jinja", "a\n{% import 'x' %}");
+  write_bytes(folder / "empty.jinja", "{# nothing #}");
+  write_bytes(folder / "object.json", "{}");
+  write_bytes(folder / "text.json", "[1]");
+  const auto with = [&](const std::string& flag, const std::string& value) {
+    return Arguments{"run", "-m", model, "-p", "x", "--chat-template", "chatml", flag, value};
+  };
+  Arguments own = with("-n", "1");
+  own[6] = folder / "bad.jinja";
+  check({own, 1, "bad.jinja, line 2: the tag 'import' is not supported"});
+  own[6] = folder / "empty.jinja";
+  check({own, 2, "renders this conversation to nothing"});
+  check({with("--tools", folder / "object.json"), 2, "object.json is not a JSON array of tools"});
+  check({with("--tools", folder / "text.json"), 2, "text.json: tool 0 is not a JSON object"});
+  check({with("--tools", folder / "none.json"), 1, "none.json"});
 }
 
 TEST_CASE("a prompt that is empty, too long or not of the vocabulary is refused with numbers") {

@@ -1,0 +1,60 @@
+#include "tools/chat_prompt.h"
+
+#include <filesystem>
+
+#include "src/base/error.h"
+#include "src/base/units.h"
+#include "tools/files.h"
+
+namespace windlass {
+namespace {
+
+// A tool's description is some hundred bytes; what is beyond this is another file.
+const TextLimit kToolsLimit = {kMiB, "the most that a list of tools may hold"};
+const TextLimit kTemplateLimit = {jinja::kMaxSourceBytes, "the most that a chat template may hold"};
+
+nlohmann::ordered_json read_tools(const std::string& path) {
+  if (path.empty()) return nullptr;
+  auto tools = nlohmann::ordered_json::parse(read_text_file(path, kToolsLimit), nullptr, false);
+  if (!tools.is_array()) fail(ErrorCode::kUsage, "{} is not a JSON array of tools", path);
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    if (!tools[i].is_object()) fail(ErrorCode::kUsage, "{}: tool {} is not a JSON object", path, i);
+  }
+  return tools;
+}
+
+std::unique_ptr<ChatTemplate> given_template(const std::string& choice, const ChatTokens& tokens) {
+  if (auto builtin = make_builtin_chat_template(choice, tokens)) return builtin;
+  if (choice != "-" && !std::filesystem::exists(choice)) {
+    fail(ErrorCode::kUsage, "--chat-template {}: neither a file nor one of {}", choice,
+         builtin_chat_template_names());
+  }
+  return std::make_unique<ChatTemplate>(read_text_file(choice, kTemplateLimit), choice, tokens);
+}
+
+std::unique_ptr<ChatTemplate> choose_template(const Invocation& invocation, const Model& model,
+                                              const ChatTokens& tokens, bool with_tools) {
+  const std::string& choice = invocation.options.chat_template;
+  if (!choice.empty()) return given_template(choice, tokens);
+  if (auto own = make_chat_template(model.tensors, tokens, with_tools)) return own;
+  fail(ErrorCode::kUnsupported,
+       "{} has no chat template: give one with --chat-template (a file, or {}), or leave it out "
+       "with --raw",
+       model.path, builtin_chat_template_names());
+}
+
+}  // namespace
+
+ChatPrompt::ChatPrompt(const Invocation& invocation, const Model& model, const Tokenizer& tokenizer)
+    : tokenizer_(tokenizer),
+      tools_(read_tools(invocation.options.tools)),
+      template_(choose_template(invocation, model, chat_tokens(tokenizer), !tools_.is_null())) {}
+
+std::vector<std::int32_t> ChatPrompt::ids(const std::vector<ChatMessage>& messages) const {
+  const std::string text = template_->render(messages, tools_, true);
+  if (text.empty())
+    fail(ErrorCode::kUsage, "the chat template renders this conversation to nothing");
+  return tokenizer_.encode(text, {});
+}
+
+}  // namespace windlass
