@@ -4,7 +4,7 @@
 #include <map>
 
 #include "src/base/units.h"
-#include "src/format/gguf.h"
+#include "src/model/model.h"
 #include "src/model/model_spec.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
@@ -107,7 +107,7 @@ std::string to_text(const TensorTable& table, const ModelSpec* spec, const Conte
 }  // namespace
 
 int info_command(const Invocation& invocation) {
-  const TensorTable table = read_gguf(require_model(invocation.options));
+  const TensorTable table = read_tensor_table(require_model(invocation.options));
   const bool has_weights = !table.tensors.empty();  // a vocabulary-only file is no model
   const ModelSpec spec = has_weights ? read_model_spec(table) : ModelSpec{};
   const ModelSpec* shown = has_weights ? &spec : nullptr;

@@ -1,6 +1,6 @@
 // windlass tokenize: text to ids. Needs a vocabulary only: no weights, no model.
 #include "src/base/error.h"
-#include "src/format/gguf.h"
+#include "src/model/model.h"
 #include "src/text/tokenizer.h"
 #include "tools/files.h"
 #include "tools/interrupt.h"
@@ -33,7 +33,7 @@ int tokenize_command(const Invocation& invocation) {
   if (invocation.given("prompt") + invocation.given("file") + options.from_stdin != 1) {
     fail(ErrorCode::kUsage, "give the text with one of -p TEXT, -f FILE, --stdin");
   }
-  const auto tokenizer = make_tokenizer(read_gguf(require_model(options)));
+  const auto tokenizer = make_tokenizer(read_tensor_table(require_model(options)));
   const TokenizeOptions tokenize_options{.parse_special = !options.no_parse_special,
                                          .add_special = options.add_special};
   const TextLimit limit = memory_text_limit(std::nullopt);

@@ -67,6 +67,7 @@ class TensorTable {
   // by the names of the tensors that GGUF has for them ("rope_freqs.weight").
   std::map<std::string, std::vector<float>> vectors;
   Conventions conventions;
+  std::vector<std::int32_t> end_ids;            // tokens that end a text, where the container lists them
   std::string folder;                           // of a Hugging Face model; empty: GGUF
   std::int64_t header_bytes = 0;                // bytes read to build this
 
