@@ -150,21 +150,27 @@ void read_chat_template(const std::string& folder, TensorTable& table) {
 
 bool is_hf_folder(const std::string& path) { return is_file(path + "/config.json"); }
 
-TensorTable read_hf_folder(const std::string& folder) {
-  const std::string config_path = folder + "/config.json";
-  const Json config = parse_json(read_small_file(config_path, kMaxConfigBytes), config_path);
+TensorTable make_hf_table(const Json& config, const std::string& config_path,
+                          SafetensorsModel stored) {
   const JsonReader reader(config, config_path);
   const std::optional<std::string> model_type = reader.text({"model_type"});
   if (!model_type) fail(ErrorCode::kBadFile, "{}: 'model_type' is missing", config_path);
   const HfFamily& family = find_hf_family(*model_type, config_path);
   TensorTable table;
-  table.folder = folder;
+  table.folder = std::filesystem::path(config_path).parent_path().string();
   table.conventions = family.conventions;
-  table.metadata["general.name"] = name_of(folder);
+  table.metadata["general.name"] = name_of(table.folder);
   read_hf_config(config, config_path, family, table);
   const bool tied = is_tied(config, family);
-  adopt_tensors(read_safetensors(folder), family, tied, table);
+  adopt_tensors(std::move(stored), family, tied, table);
   check_against_config(config, config_path, tied, family, table);
+  return table;
+}
+
+TensorTable read_hf_folder(const std::string& folder) {
+  const std::string config_path = folder + "/config.json";
+  const Json config = parse_json(read_small_file(config_path, kMaxConfigBytes), config_path);
+  TensorTable table = make_hf_table(config, config_path, read_safetensors(folder));
   read_token_ids(folder, config, table);
   read_chat_template(folder, table);
   return table;

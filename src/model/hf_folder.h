@@ -3,8 +3,10 @@
 // keys and shapes are GGUF's. Its tokenizer.json is the tokenizer's business.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "src/format/safetensors.h"
 #include "src/format/tensor_table.h"
 
 namespace windlass {
@@ -19,5 +21,9 @@ bool is_hf_folder(const std::string& path);
 // model has no place for or whose type is not supported; Error(kBadFile) where config.json and the
 // tensors contradict each other, naming both.
 TensorTable read_hf_folder(const std::string& folder);
+
+// The part of it that needs no file beside config.json's text and the tensors' headers.
+TensorTable make_hf_table(const nlohmann::json& config, const std::string& config_path,
+                          SafetensorsModel stored);
 
 }  // namespace windlass
