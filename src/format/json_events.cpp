@@ -127,6 +127,8 @@ nlohmann::json parse_json(std::string_view text, const std::string& path) {
     return Json::parse(text, std::ref(guard));
   } catch (const Json::parse_error& error) {
     fail(ErrorCode::kBadFile, "{}: byte {}: this is not valid JSON", path, error.byte);
+  } catch (const Json::out_of_range&) {
+    fail(ErrorCode::kBadFile, "{}: its JSON has a number past the range of a double", path);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "src/model/hf_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -43,7 +44,9 @@ class ConfigReader {
   void refuse_other_settings() const;
   void read_sizes();
   void read_heads();
+  void read_soft_cap(const char* name);
   void read_window();
+  void read_layer_types(const std::vector<std::string>& types);
   void read_rope();
   void read_rope_base(const JsonReader* rope);
   void read_rope_scaling(const JsonReader& rope);
@@ -112,8 +115,8 @@ void ConfigReader::read_sizes() {
     set_float("attention.layer_norm_epsilon",
               config_.number({"layer_norm_epsilon", "norm_epsilon"}).value_or(kDefaultEpsilon));
   }
-  copy_number("attn_logit_softcapping", {"attn_logit_softcapping"});
-  copy_number("final_logit_softcapping", {"final_logit_softcapping"});
+  read_soft_cap("attn_logit_softcapping");
+  read_soft_cap("final_logit_softcapping");
   if (config_.find({"query_pre_attn_scalar"}) != nullptr) {
     set_float("attention.scale", 1.0 / std::sqrt(positive(config_, "query_pre_attn_scalar")));
   }
@@ -142,10 +145,44 @@ void ConfigReader::read_heads() {
   set_int("attention.value_length", head_dim_);
 }
 
+// An absent key means the architecture's default, a null means none.
+void ConfigReader::read_soft_cap(const char* name) {
+  if (const auto cap = config_.number({name})) {
+    set_float(name, *cap);
+  } else if (config_.is_null(name)) {
+    set_float(name, 0);
+  }
+}
+
 void ConfigReader::read_window() {
   const auto window = config_.integer({"sliding_window"}, 1, kMaxPosition);
-  if (!window || !config_.flag("use_sliding_window").value_or(true)) return;
-  set_int("attention.sliding_window", *window);
+  const bool used = config_.flag("use_sliding_window").value_or(true);
+  if (window && used) set_int("attention.sliding_window", *window);
+  if (!used || config_.is_null("sliding_window")) set_int("attention.sliding_window", 0);
+  copy_int("attention.sliding_window_pattern",
+           {"sliding_window_pattern", "_sliding_window_pattern"}, 1, kMaxLayers);
+  if (const auto types = config_.texts("layer_types")) read_layer_types(*types);
+}
+
+// The last layer of each period attends to all; as GGUF states it.
+void ConfigReader::read_layer_types(const std::vector<std::string>& types) {
+  const std::string full = "full_attention", windowed = "sliding_attention";
+  const auto n_layers =
+      static_cast<std::size_t>(table_.require_int(key("block_count"), 1, kMaxLayers));
+  if (types.size() != n_layers) {
+    fail(ErrorCode::kBadFile, "{}: 'layer_types' has {} entries for {} layers", config_.path(),
+         types.size(), n_layers);
+  }
+  const auto first_full = std::find(types.begin(), types.end(), full) - types.begin();
+  for (std::size_t i = 0; i < n_layers; ++i) {
+    const auto period = static_cast<std::size_t>(first_full) + 1;
+    if (types[i] == ((i + 1) % period == 0 ? full : windowed)) continue;
+    fail(ErrorCode::kUnsupported,
+         "{}: 'layer_types' has '{}' in layer {}; supported: one {} after every so many {}",
+         config_.path(), printable(types[i]), i, full, windowed);
+  }
+  if (first_full == 0) return set_int("attention.sliding_window", 0);
+  set_int("attention.sliding_window_pattern", first_full + 1);
 }
 
 void ConfigReader::read_rope() {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "src/base/error.h"
+#include "src/base/nearest.h"
 #include "src/format/printable.h"
 
 namespace windlass {
@@ -18,16 +19,12 @@ constexpr NameRule kDecoderNames[] = {
     {"layers.*.self_attn.q_proj", "blk.*.attn_q"},
     {"layers.*.self_attn.k_proj", "blk.*.attn_k"},
     {"layers.*.self_attn.v_proj", "blk.*.attn_v"},
-    {"layers.*.self_attn.qkv_proj", "blk.*.attn_qkv"},
     {"layers.*.self_attn.o_proj", "blk.*.attn_output"},
     {"layers.*.self_attn.q_norm", "blk.*.attn_q_norm"},
     {"layers.*.self_attn.k_norm", "blk.*.attn_k_norm"},
     {"layers.*.mlp.gate_proj", "blk.*.ffn_gate"},
     {"layers.*.mlp.up_proj", "blk.*.ffn_up"},
     {"layers.*.mlp.down_proj", "blk.*.ffn_down"},
-    {"layers.*.mlp.gate_up_proj", "blk.*.ffn_up"},
-    {"layers.*.mlp.c_fc", "blk.*.ffn_up"},
-    {"layers.*.mlp.c_proj", "blk.*.ffn_down"},
     {"layers.*.mlp.gate", "blk.*.ffn_gate_inp"},
     {"layers.*.mlp.experts.*.gate_proj", "blk.*.ffn_gate.*"},
     {"layers.*.mlp.experts.*.up_proj", "blk.*.ffn_up.*"},
@@ -48,6 +45,16 @@ constexpr NameRule kGemmaNames[] = {
     {"layers.*.post_attention_layernorm", "blk.*.post_attention_norm"},
     {"layers.*.pre_feedforward_layernorm", "blk.*.ffn_norm"},
     {"layers.*.post_feedforward_layernorm", "blk.*.post_ffw_norm"},
+};
+
+constexpr NameRule kPhi3Names[] = {
+    {"layers.*.self_attn.qkv_proj", "blk.*.attn_qkv"},
+    {"layers.*.mlp.gate_up_proj", "blk.*.ffn_up"},
+};
+
+constexpr NameRule kStarcoder2Names[] = {
+    {"layers.*.mlp.c_fc", "blk.*.ffn_up"},
+    {"layers.*.mlp.c_proj", "blk.*.ffn_down"},
 };
 
 constexpr NameRule kMixtralNames[] = {
@@ -136,11 +143,11 @@ constexpr HfFamily kFamilies[] = {
      kGemma,
      true,
      kNormsLessOne},
-    {"phi3", "phi3", "model.", {{kDecoderNames, {}}}, kSilu},
+    {"phi3", "phi3", "model.", {{kPhi3Names, kDecoderNames}}, kSilu},
     {"falcon", "falcon", "transformer.", {{kFalconNames, {}}}, kFalcon, true, kQkvByGroup},
     {"gpt2", "gpt2", "transformer.", {{kGpt2Names, {}}}, kGpt2, true},
     {"opt", "opt", "model.decoder.", {{kOptNames, {}}}, kOpt, true},
-    {"starcoder2", "starcoder2", "model.", {{kDecoderNames, {}}}, kStarcoder2, true},
+    {"starcoder2", "starcoder2", "model.", {{kStarcoder2Names, kDecoderNames}}, kStarcoder2, true},
     {"deepseek_v2", "deepseek2", "model.", {{kDecoderNames, {}}}, kDeepseek2},
 };
 
@@ -196,13 +203,15 @@ std::span<const HfFamily> hf_families() { return kFamilies; }
 
 const HfFamily& find_hf_family(std::string_view model_type, const std::string& path) {
   std::string supported;
+  std::vector<std::string> names;
   for (const HfFamily& family : kFamilies) {
     if (family.model_type == model_type) return family;
     supported += supported.empty() ? "" : ", ";
-    supported += family.model_type;
+    supported += names.emplace_back(family.model_type);
   }
-  fail(ErrorCode::kUnsupported, "{}: model_type '{}' is not supported; supported: {}", path,
-       printable(model_type), supported);
+  fail(ErrorCode::kUnsupported,
+       "{}: model_type '{}' is not supported; supported: {}; the nearest is {}", path,
+       printable(model_type), supported, nearest_name(std::string(model_type), names));
 }
 
 std::optional<PlacedName> place_name(const HfFamily& family, std::string_view stored) {
@@ -220,6 +229,20 @@ std::optional<PlacedName> place_name(const HfFamily& family, std::string_view st
     }
   }
   return std::nullopt;
+}
+
+std::string stored_name(const HfFamily& family, std::string_view name) {
+  const std::size_t dot = std::min(name.rfind('.'), name.size());
+  const Pattern pattern = pattern_of(name.substr(0, dot));
+  for (const std::span<const NameRule> rules : family.names) {
+    for (const NameRule& rule : rules) {
+      if (rule.name != pattern.text) continue;
+      const bool outside = rule.stored == "lm_head";  // of the part that the prefix names
+      return (outside ? "" : std::string(family.prefix)) +
+             with_numbers(rule.stored, pattern.numbers) + std::string(name.substr(dot));
+    }
+  }
+  return std::string(name);
 }
 
 bool is_derived(const HfFamily& family, std::string_view stored) {

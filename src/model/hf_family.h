@@ -46,6 +46,9 @@ struct PlacedName {
   bool transposed = false;
 };
 std::optional<PlacedName> place_name(const HfFamily& family, std::string_view stored);
+// The reverse, for messages: what the family calls a tensor of GGUF's name; that name where it has
+// none.
+std::string stored_name(const HfFamily& family, std::string_view name);
 // Tensors that files have beside the weights, and that are computed anew: RoPE frequencies, masks.
 bool is_derived(const HfFamily& family, std::string_view stored);
 

@@ -19,7 +19,6 @@ using Json = nlohmann::json;
 constexpr std::int64_t kMaxConfigBytes = 1 << 20;            // some KB in practice
 constexpr std::int64_t kMaxTokenizerConfigBytes = 16 << 20;  // lists all added tokens: some 100 KB
 constexpr std::int64_t kMaxTemplateBytes = 1 << 20;
-constexpr std::int64_t kMaxTokenId = INT32_MAX;
 
 bool is_file(const std::string& path) {
   std::error_code ignored;
@@ -80,44 +79,12 @@ void check_against_config(const Json& config, const std::string& config_path, bo
          config_path);
   }
   const std::string layers_key = std::string(family.architecture) + ".block_count";
-  const std::int64_t n_layers = table.require_int(layers_key, 1, kMaxTokenId);
+  const std::int64_t n_layers = table.require_int(layers_key, 1, INT32_MAX);
   const std::string next = fmt::format("blk.{}.", n_layers);
   for (const TensorInfo& tensor : table.tensors) {
     if (!tensor.name.starts_with(next)) continue;
     fail(ErrorCode::kBadFile, "{}: gives {} layers, but there is a tensor '{}'", config_path,
          n_layers, printable(tensor.stored_name));
-  }
-}
-
-// eos_token_id is a number or a list of them.
-std::vector<std::int32_t> end_ids(const JsonReader& json) {
-  const Json* value = json.find({"eos_token_id"});
-  if (value == nullptr) return {};
-  std::vector<std::int32_t> ids;
-  for (const Json& id : value->is_array() ? *value : Json::array({*value})) {
-    if (!id.is_number_integer() || id < 0 || id > kMaxTokenId) {
-      json.refuse("eos_token_id", *value, "a token id or a list of them");
-    }
-    ids.push_back(id.get<std::int32_t>());
-  }
-  return ids;
-}
-
-// generation_config.json goes before config.json.
-void read_token_ids(const std::string& folder, const Json& config, TensorTable& table) {
-  const std::string config_path = folder + "/config.json";
-  const std::string generation_path = folder + "/generation_config.json";
-  const Json generation = read_optional(generation_path, kMaxConfigBytes);
-  for (const auto& [json, path] :
-       {std::pair(&generation, &generation_path), std::pair(&config, &config_path)}) {
-    if (json->is_null()) continue;
-    const JsonReader reader(*json, *path);
-    if (table.end_ids.empty()) table.end_ids = end_ids(reader);
-    const auto bos = reader.integer({"bos_token_id"}, 0, kMaxTokenId);
-    if (bos) table.metadata.emplace("tokenizer.ggml.bos_token_id", *bos);
-  }
-  if (!table.end_ids.empty()) {
-    table.metadata.emplace("tokenizer.ggml.eos_token_id", std::int64_t{table.end_ids.front()});
   }
 }
 
@@ -146,19 +113,23 @@ void read_chat_template(const std::string& folder, TensorTable& table) {
   if (const std::string* text = template_of(config)) table.metadata[key] = *text;
 }
 
+const HfFamily& family_of(const JsonReader& config) {
+  const std::optional<std::string> model_type = config.text({"model_type"});
+  if (!model_type) fail(ErrorCode::kBadFile, "{}: 'model_type' is missing", config.path());
+  return find_hf_family(*model_type, config.path());
+}
+
 }  // namespace
 
 bool is_hf_folder(const std::string& path) { return is_file(path + "/config.json"); }
 
 TensorTable make_hf_table(const Json& config, const std::string& config_path,
                           SafetensorsModel stored) {
-  const JsonReader reader(config, config_path);
-  const std::optional<std::string> model_type = reader.text({"model_type"});
-  if (!model_type) fail(ErrorCode::kBadFile, "{}: 'model_type' is missing", config_path);
-  const HfFamily& family = find_hf_family(*model_type, config_path);
+  const HfFamily& family = family_of(JsonReader(config, config_path));
   TensorTable table;
   table.folder = std::filesystem::path(config_path).parent_path().string();
   table.conventions = family.conventions;
+  table.stored_name_of = [&family](std::string_view name) { return stored_name(family, name); };
   table.metadata["general.name"] = name_of(table.folder);
   read_hf_config(config, config_path, family, table);
   const bool tied = is_tied(config, family);
@@ -170,8 +141,8 @@ TensorTable make_hf_table(const Json& config, const std::string& config_path,
 TensorTable read_hf_folder(const std::string& folder) {
   const std::string config_path = folder + "/config.json";
   const Json config = parse_json(read_small_file(config_path, kMaxConfigBytes), config_path);
+  family_of(JsonReader(config, config_path));  // a model of no known kind is refused by that first
   TensorTable table = make_hf_table(config, config_path, read_safetensors(folder));
-  read_token_ids(folder, config, table);
   read_chat_template(folder, table);
   return table;
 }

@@ -1,6 +1,6 @@
-// A Hugging Face folder (config.json, safetensors, generation_config.json, tokenizer_config.json,
-// chat_template.jinja) as the tensor table that a GGUF of the same model gives: names, metadata
-// keys and shapes are GGUF's. Its tokenizer.json is the tokenizer's business.
+// A Hugging Face folder (config.json, safetensors, the chat template) as the tensor table that a
+// GGUF of the same model gives: names, metadata keys and shapes are GGUF's. Its tokenizer is
+// src/text/hf_tokenizer.h's business.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -15,8 +15,7 @@ namespace windlass {
 bool is_hf_folder(const std::string& path);
 
 // Reads headers and the small JSON files; no tensor data. Beside what hf_config.h gives, the
-// metadata have general.name (the folder's), tokenizer.ggml.bos_token_id and .eos_token_id, and
-// tokenizer.chat_template; the table's end_ids are all tokens that end a text.
+// metadata have general.name (the folder's) and tokenizer.chat_template.
 // Errors: as read_safetensors and read_hf_config; Error(kUnsupported) naming a tensor that the
 // model has no place for or whose type is not supported; Error(kBadFile) where config.json and the
 // tensors contradict each other, naming both.

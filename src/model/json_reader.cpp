@@ -101,6 +101,23 @@ std::optional<std::vector<float>> JsonReader::numbers(const char* key) const {
   return numbers;
 }
 
+std::optional<std::vector<std::string>> JsonReader::texts(const char* key) const {
+  const Json* value = find({key});
+  if (value == nullptr) return std::nullopt;
+  std::vector<std::string> texts;
+  if (!value->is_array()) refuse(key, *value, "a list of strings");
+  for (const Json& entry : *value) {
+    if (!entry.is_string()) refuse(key, *value, "a list of strings");
+    texts.push_back(entry.get<std::string>());
+  }
+  return texts;
+}
+
+bool JsonReader::is_null(const char* key) const {
+  const auto found = object_->find(key);
+  return found != object_->end() && found->is_null();
+}
+
 std::optional<JsonReader> JsonReader::object(const char* key) const {
   const Json* value = find({key});
   if (value == nullptr) return std::nullopt;

@@ -13,7 +13,8 @@ namespace windlass {
 // A value in one line, for messages.
 std::string shown_json(const nlohmann::json& value);
 
-// Views an object and its path, which must outlive it. An absent key and a null are the same.
+// Views an object and its path, which must outlive it. An absent key and a null are the
+// same but to is_null.
 // Every other type or range than asked for is Error(kBadFile).
 class JsonReader {
  public:
@@ -30,6 +31,9 @@ class JsonReader {
   std::optional<bool> flag(const char* key) const;
   std::optional<std::string> text(std::initializer_list<const char*> keys) const;
   std::optional<std::vector<float>> numbers(const char* key) const;
+  std::optional<std::vector<std::string>> texts(const char* key) const;
+  // The key is there, with a null: not the same as being absent.
+  bool is_null(const char* key) const;
   std::optional<JsonReader> object(const char* key) const;
 
   const std::string& path() const { return *path_; }

@@ -2,7 +2,7 @@
 """Writes the seed files of the safetensors fuzzing corpus into tests/corpus/safetensors.
 
 The first part of a name is the outcome that tests/src/safetensors_corpus_test.cpp expects:
-model_ (a runnable model, with the config of tests/support/safetensors_target.h), ok_ (parses),
+model_ (a runnable model, with the config of tests/support/tiny_folder.h), ok_ (parses),
 bad_ (refused); config_ and index_ are JSON documents that the target reads as such.
 """
 import json
@@ -92,7 +92,7 @@ SEEDS = {
     "bad_offset_fraction": one(data_offsets=[0, 16.0]),
     "bad_offset_negative": one(data_offsets=[-16, 0]),
     "bad_offsets_reversed": one(data_offsets=[16, 0]),
-    "bad_offset_huge": one(data_offsets=[0, 1 << 64]),
+    "bad_offset_huge": one(data_offsets=[0, (1 << 64) - 1]),
     "bad_size": one(shape=[2, 3]),
     "bad_dim_negative": one(shape=[-2, -2]),
     "bad_dims_overflow": one(shape=[1 << 40, 1 << 40]),

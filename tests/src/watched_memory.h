@@ -1,5 +1,5 @@
-// How much memory a stretch of code asks for: this executable's operator new counts while a watch is
-// on.
+// How much memory a stretch of code asks for: this executable's operator new counts while a watch
+// is on.
 #pragma once
 
 #include <cstddef>

@@ -11,6 +11,7 @@
 #include "src/format/safetensors.h"
 #include "src/model/hf_folder.h"
 #include "src/model/layer_graph.h"
+#include "tests/support/tiny_folder.h"
 #include "tests/support/untrusted.h"
 
 namespace windlass::testing {
@@ -21,15 +22,6 @@ struct SafetensorsResult {
   SafetensorsOutcome outcome = SafetensorsOutcome::kRefused;
   std::string error;  // of the first stage that refused
 };
-
-// That of the corpus (make_safetensors_corpus.py).
-inline nlohmann::json llama_config() {
-  return {{"model_type", "llama"},        {"hidden_size", 32},
-          {"num_hidden_layers", 1},       {"intermediate_size", 64},
-          {"num_attention_heads", 2},     {"num_key_value_heads", 1},
-          {"vocab_size", 8},              {"rms_norm_eps", 1e-5},
-          {"max_position_embeddings", 128}, {"tie_word_embeddings", false}};
-}
 
 inline void check_extents(const SafetensorsModel& model, std::int64_t file_size) {
   std::int64_t end = 0;
@@ -49,7 +41,7 @@ inline SafetensorsResult run_safetensors_target(std::span<const std::byte> file)
     parse_safetensors(read_memory(file), "memory.safetensors", size, stored);
     check_extents(stored, size);
     result.outcome = SafetensorsOutcome::kParsed;
-    const TensorTable table = make_hf_table(llama_config(), "memory/config.json", stored);
+    const TensorTable table = make_hf_table(TinyFolder().config, "memory/config.json", stored);
     check_table(table, size);
     const ModelSpec spec = read_model_spec(table);
     check_graph(build_layer_graph(spec, table, Activations::kInt8), table);

@@ -2,6 +2,7 @@
 // accepted table and graph keeps.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -45,8 +46,15 @@ inline void check_graph(const LayerGraph& graph, const TensorTable& table) {
   const auto n_buffers = static_cast<std::int32_t>(graph.buffers.size());
   const auto n_tensors = static_cast<std::int32_t>(table.tensors.size());
   for (const GraphOp& op : graph.ops) {
-    for (const BufferId id : {op.in, op.in2, op.out}) {
-      WINDLASS_CHECK(index_of(id) >= -1 && index_of(id) < n_buffers, op.label, index_of(id));
+    for (const View& view : {op.in, op.in2, op.out}) {
+      const std::int32_t id = index_of(view.buffer);
+      WINDLASS_CHECK(id >= -1 && id < n_buffers, op.label, id);
+      if (!view.present()) continue;
+      const std::int64_t groups = (view.vectors - 1) / view.per_group;
+      const std::int64_t in_group = std::min(view.vectors, view.per_group) - 1;
+      const std::int64_t end = view.column + groups * view.group_stride +
+                               in_group * view.vector_stride + graph.width_of(view);
+      WINDLASS_CHECK(end <= graph.buffer(view.buffer).width, op.label, end);
     }
     WINDLASS_CHECK(index_of(op.weight) < n_tensors, op.label, index_of(op.weight));
   }
