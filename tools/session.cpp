@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "pipeline/doctor.h"
@@ -76,8 +75,7 @@ void require_not_negative(std::int64_t value, const char* flag) {
 }  // namespace
 
 const std::string& require_model(const Options& options) {
-  if (options.model.empty())
-    fail(ErrorCode::kUsage, "no model given: use -m MODEL.gguf, or a Hugging Face folder");
+  if (options.model.empty()) fail(ErrorCode::kUsage, "no model given: use -m MODEL.gguf");
   return options.model;
 }
 
@@ -197,23 +195,10 @@ std::string cache_dir(const Options& options) {
   fail(ErrorCode::kUsage, "HOME is not set: say where to cache with --cache-dir DIR");
 }
 
-// The file to read for a model's disk: of a folder the largest, most likely its weights.
-static std::string probed_file(const std::string& model_path) {
-  std::string largest = model_path;
-  std::uintmax_t largest_bytes = 0;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(model_path, ignored)) {
-    if (!entry.is_regular_file(ignored) || entry.file_size(ignored) <= largest_bytes) continue;
-    largest = entry.path().string();
-    largest_bytes = entry.file_size(ignored);
-  }
-  return largest;
-}
-
 ProfileOptions make_profile_options(const Options& options, const EngineOptions& engine_options,
                                     const std::string& model_path) {
   const std::int64_t ram = engine_options.ram_bytes.value_or(auto_ram_bytes());
-  return {.model_path = probed_file(model_path),
+  return {.model_path = model_path,
           .cache_dir = cache_dir(options),
           .isa = engine_options.isa,
           .threads = engine_options.threads > 0 ? engine_options.threads : usable_cores(),
