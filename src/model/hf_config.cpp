@@ -56,6 +56,7 @@ class ConfigReader {
   std::vector<float> factor_list(const JsonReader& rope, const char* key) const;
   void read_experts();
   void read_latent_attention();
+  void read_end_id();
   double positive(const JsonReader& from, const char* key) const;
 
   const JsonReader& config_;
@@ -353,6 +354,14 @@ void ConfigReader::read_latent_attention() {
   set_int("attention.value_length_mla", config_.require_integer({"v_head_dim"}, 1, kMaxHeads));
 }
 
+// For runs without the folder's tokenizer, which knows better.
+void ConfigReader::read_end_id() {
+  const Json* ids = config_.find({"eos_token_id"});
+  if (ids != nullptr && ids->is_array() && !ids->empty()) ids = &ids->front();
+  if (ids == nullptr || !ids->is_number_integer()) return;
+  table_.metadata["tokenizer.ggml.eos_token_id"] = ids->get<std::int64_t>();
+}
+
 void ConfigReader::read() {
   table_.metadata["general.architecture"] = std::string(family_.architecture);
   refuse_other_settings();
@@ -362,6 +371,7 @@ void ConfigReader::read() {
   read_rope();
   read_experts();
   read_latent_attention();
+  read_end_id();
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ TensorTable read_tensor_table(const std::string& path) {
          "{}: is a folder without config.json; a model is a GGUF file or a Hugging Face folder",
          path);
   }
-  return read_hf_folder(path);
+  // Without a slash at the end: tensor files are named below it.
+  return read_hf_folder(path.substr(0, path.find_last_not_of('/') + 1));
 }
 
 Model open_model(const std::string& path) {
