@@ -108,6 +108,8 @@ void ConfigReader::read_sizes() {
   context_ =
       config_.integer({"max_position_embeddings", "n_positions"}, 1, kMaxPosition).value_or(2048);
   set_int("context_length", context_);
+  copy_int("rope.scaling.original_context_length", {"original_max_position_embeddings"}, 1,
+           kMaxPosition);
   set_int("vocab_size", config_.require_integer({"vocab_size"}, 1, kMaxPosition));
   constexpr double kDefaultEpsilon = 1e-5;  // of a torch LayerNorm (opt states none)
   if (const auto epsilon = config_.number({"rms_norm_eps"})) {
@@ -303,11 +305,10 @@ std::vector<float> ConfigReader::factor_list(const JsonReader& rope, const char*
 void ConfigReader::read_longrope(const JsonReader& rope) {
   table_.vectors["rope_factors_short.weight"] = factor_list(rope, "short_factor");
   table_.vectors["rope_factors_long.weight"] = factor_list(rope, "long_factor");
-  const bool stated_inside = rope.find({"original_max_position_embeddings"}) != nullptr;
+  const char* const original_key = "original_max_position_embeddings";
+  const bool stated_inside = rope.find({original_key}) != nullptr;
   const std::int64_t original =
-      (stated_inside ? rope : config_)
-          .require_integer({"original_max_position_embeddings"}, 1, kMaxPosition);
-  set_int("rope.scaling.original_context_length", original);
+      (stated_inside ? rope : config_).require_integer({original_key}, 1, kMaxPosition);
   // transformers: the attention's factor grows with how far the context was stretched.
   const double stretch = static_cast<double>(context_) / static_cast<double>(original);
   double attention = 1.0;
