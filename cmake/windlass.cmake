@@ -7,7 +7,8 @@ target_compile_definitions(windlass_flags INTERFACE WINDLASS_VERSION="${PROJECT_
 if(WINDLASS_SANITIZE)
   # g++ 12 sees uninitialised members in libstdc++'s <regex> and <functional> when instrumented: false alarms.
   target_compile_options(windlass_flags INTERFACE -fsanitize=${WINDLASS_SANITIZE} -fno-omit-frame-pointer
-                                                  -fno-sanitize-recover=all -Wno-maybe-uninitialized)
+                                                  -fno-sanitize-recover=all
+                                                  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(windlass_flags INTERFACE -fsanitize=${WINDLASS_SANITIZE})
 endif()
 

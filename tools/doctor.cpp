@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "src/format/gguf.h"
+#include "src/model/model.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
 #include "tools/session.h"
@@ -37,7 +37,7 @@ std::string to_text(const std::vector<Finding>& findings) {
 int doctor_command(const Invocation& invocation) {
   const Options& options = invocation.options;
   const std::vector<ModelFile> files =
-      options.model.empty() ? std::vector<ModelFile>{} : read_gguf(options.model).files;
+      options.model.empty() ? std::vector<ModelFile>{} : read_tensor_table(options.model).files;
   // Without a model, direct I/O is tried where a file of ours may be.
   const std::vector<Finding> findings =
       examine_machine(files, files.empty() ? cache_dir(options) : std::string());

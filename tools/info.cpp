@@ -1,10 +1,11 @@
-// windlass info: what a model file holds, from its header alone.
+// windlass info: what a model file or folder holds, from its headers alone.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
 
 #include "src/base/units.h"
-#include "src/format/gguf.h"
+#include "src/model/model.h"
 #include "src/model/model_spec.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
@@ -55,13 +56,25 @@ std::string text_or(const std::string* text, const char* otherwise) {
   return text != nullptr ? *text : otherwise;
 }
 
+// The vocabulary's kind as a GGUF states it; a folder's is in a file of its own.
+std::string tokenizer_of(const TensorTable& table) {
+  const bool in_folder =
+      !table.folder.empty() && std::filesystem::exists(table.folder + "/tokenizer.json");
+  return text_or(table.find_string("tokenizer.ggml.model"), in_folder ? "tokenizer.json" : "");
+}
+
+const char* format_of(const TensorTable& table) {
+  return table.folder.empty() ? "gguf" : "huggingface";
+}
+
 nlohmann::json to_json(const TensorTable& table, const ModelSpec* spec, const Contents& contents) {
   nlohmann::json json;
+  json["format"] = format_of(table);
   for (const ModelFile& file : table.files)
     json["files"].push_back({{"path", file.path}, {"bytes", file.size_bytes}});
   json["architecture"] = text_or(table.find_string("general.architecture"), "");
   json["name"] = text_or(table.find_string("general.name"), "");
-  json["tokenizer"] = {{"model", text_or(table.find_string("tokenizer.ggml.model"), "")},
+  json["tokenizer"] = {{"model", tokenizer_of(table)},
                        {"pre", text_or(table.find_string("tokenizer.ggml.pre"), "")}};
   json["tensors"] = contents.total.tensors;
   json["parameters"] = contents.total.parameters;
@@ -79,14 +92,14 @@ nlohmann::json to_json(const TensorTable& table, const ModelSpec* spec, const Co
 }
 
 std::string to_text(const TensorTable& table, const ModelSpec* spec, const Contents& contents) {
-  std::string text;
+  std::string text = fmt::format("format        {}\n", format_of(table));
   for (const ModelFile& file : table.files)
     text += fmt::format("file          {} ({})\n", file.path, format_size(file.size_bytes));
   text +=
       fmt::format("architecture  {}\n", text_or(table.find_string("general.architecture"), "none"));
   text += fmt::format("name          {}\n", text_or(table.find_string("general.name"), "none"));
-  text += fmt::format("tokenizer     {} {}\n",
-                      text_or(table.find_string("tokenizer.ggml.model"), "none"),
+  const std::string tokenizer = tokenizer_of(table);
+  text += fmt::format("tokenizer     {} {}\n", tokenizer.empty() ? "none" : tokenizer,
                       text_or(table.find_string("tokenizer.ggml.pre"), ""));
   if (spec != nullptr) {
     for (const auto& [name, value] : hyperparameters(*spec))
@@ -107,7 +120,7 @@ std::string to_text(const TensorTable& table, const ModelSpec* spec, const Conte
 }  // namespace
 
 int info_command(const Invocation& invocation) {
-  const TensorTable table = read_gguf(require_model(invocation.options));
+  const TensorTable table = read_tensor_table(require_model(invocation.options));
   const bool has_weights = !table.tensors.empty();  // a vocabulary-only file is no model
   const ModelSpec spec = has_weights ? read_model_spec(table) : ModelSpec{};
   const ModelSpec* shown = has_weights ? &spec : nullptr;

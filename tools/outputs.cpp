@@ -1,5 +1,6 @@
 #include "tools/outputs.h"
 
+#include <filesystem>
 #include <string>
 
 #include "src/base/error.h"
@@ -33,6 +34,10 @@ std::vector<NamedFile> files_in_use(const Options& o, const std::vector<ModelFil
                                   {"/dev/stdout", "where standard output goes"},
                                   {"/dev/stderr", "where standard error goes"}};
   for (const ModelFile& file : read_files) files.push_back({file.path, "one of the files read"});
+  std::error_code no_folder;
+  for (const auto& entry : std::filesystem::directory_iterator(o.model, no_folder)) {
+    files.push_back({entry.path().string(), "a file of the model"});
+  }
   return files;
 }
 

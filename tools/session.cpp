@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "pipeline/doctor.h"
@@ -82,10 +83,26 @@ void require_not_negative(std::int64_t value, const char* flag) {
   if (value < 0) fail(ErrorCode::kUsage, "{} {}: must not be negative", flag, value);
 }
 
+// The file to read for the speed of a model's disk: of a folder the largest, most likely weights.
+std::string file_to_probe(const std::string& model_path) {
+  std::string largest = model_path;
+  std::uintmax_t largest_bytes = 0;
+  std::error_code no_folder;
+  for (const auto& entry : std::filesystem::directory_iterator(model_path, no_folder)) {
+    std::error_code gone;
+    const std::uintmax_t size_bytes = entry.is_regular_file(gone) ? entry.file_size(gone) : 0;
+    if (gone || size_bytes <= largest_bytes) continue;
+    largest = entry.path().string();
+    largest_bytes = size_bytes;
+  }
+  return largest;
+}
+
 }  // namespace
 
 const std::string& require_model(const Options& options) {
-  if (options.model.empty()) fail(ErrorCode::kUsage, "no model given: use -m MODEL.gguf");
+  if (options.model.empty())
+    fail(ErrorCode::kUsage, "no model given: use -m MODEL.gguf, or a Hugging Face folder");
   return options.model;
 }
 
@@ -211,7 +228,7 @@ std::string cache_dir(const Options& options) {
 ProfileOptions make_profile_options(const Options& options, const EngineOptions& engine_options,
                                     const std::string& model_path) {
   const std::int64_t ram = engine_options.ram_bytes.value_or(auto_ram_bytes());
-  return {.model_path = model_path,
+  return {.model_path = file_to_probe(model_path),
           .cache_dir = cache_dir(options),
           .isa = engine_options.isa,
           .threads = engine_options.threads > 0 ? engine_options.threads : usable_cores(),

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/format/gguf_header_builder.h"
+#include "src/format/read_at.h"
 #include "src/format/tensor_table.h"
 
 namespace windlass {
@@ -23,7 +24,6 @@ TensorTable read_gguf(const std::string& path);
 
 // The parser itself over any byte source, for the fuzzer and tests. `read_at(offset, destination)` fills destination
 // wholly or throws. Appends one file's tensors and metadata to `table`.
-using ReadAt = std::function<void(std::int64_t offset, std::span<std::byte> destination)>;
 void parse_gguf(const ReadAt& read_at, const std::string& path, std::int64_t file_size, FileId file,
                 TensorTable& table);
 

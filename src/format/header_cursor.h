@@ -11,7 +11,7 @@
 #include <type_traits>
 
 #include "src/base/error.h"
-#include "src/format/gguf.h"
+#include "src/format/read_at.h"
 
 namespace windlass {
 

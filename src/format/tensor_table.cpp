@@ -69,8 +69,8 @@ std::string TensorTable::path() const {
 
 std::string TensorTable::shown_name(std::string_view name) const {
   const TensorId id = find(name);
-  const bool renamed = id != kNoTensor && !at(id).stored_name.empty();
-  return printable(renamed ? std::string_view(at(id).stored_name) : name);
+  if (id != kNoTensor && !at(id).stored_name.empty()) return printable(at(id).stored_name);
+  return printable(stored_name_of ? stored_name_of(name) : std::string(name));
 }
 
 TensorId TensorTable::find(std::string_view name) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -68,6 +69,8 @@ class TensorTable {
   std::map<std::string, std::vector<float>> vectors;
   Conventions conventions;
   std::string folder;                           // of a Hugging Face model; empty: GGUF
+  // What the container would call an absent tensor, for messages; null: what GGUF does.
+  std::function<std::string(std::string_view name)> stored_name_of;
   std::int64_t header_bytes = 0;                // bytes read to build this
 
   // Call after filling `tensors`; throws Error(kBadFile) on a duplicate name.
@@ -76,6 +79,8 @@ class TensorTable {
   std::string path() const;
   // A tensor's name for messages, as its file has it. Takes GGUF's name; also of absent tensors.
   std::string shown_name(std::string_view name) const;
+  // What states the hyperparameters, for messages.
+  const char* settings_name() const { return folder.empty() ? "the metadata" : "config.json"; }
   // kNoTensor when absent.
   TensorId find(std::string_view name) const;
   const TensorInfo& at(TensorId id) const { return tensors[static_cast<std::size_t>(index_of(id))]; }

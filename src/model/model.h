@@ -1,4 +1,4 @@
-// A model file opened by header: what every command starts from.
+// A model file or folder opened by header: what every command starts from.
 #pragma once
 
 #include <string>
@@ -14,7 +14,11 @@ struct Model {
   ModelSpec spec;
 };
 
-// Cost: the header's bytes; no tensor data is read. Errors as read_gguf and read_model_spec.
+// The tensor table of whatever `path` is: a GGUF (of a split one any shard) or a Hugging Face
+// folder. Cost: the headers' bytes; no tensor data is read. Errors as read_gguf, read_hf_folder.
+TensorTable read_tensor_table(const std::string& path);
+
+// As above, with what the model is. Errors also as read_model_spec.
 Model open_model(const std::string& path);
 
 }  // namespace windlass

@@ -58,9 +58,9 @@ TensorId WeightMapper::claim(const std::string& name, const Shape& shape, Presen
   }
   if (id == kNoTensor) return id;
   if (table_.at(id).shape != shape) {
-    fail(ErrorCode::kBadFile, "{}: tensor '{}' has the shape [{}], but the metadata give [{}]",
+    fail(ErrorCode::kBadFile, "{}: tensor '{}' has the shape [{}], but by {} it is [{}]",
          table_.path(), table_.shown_name(name), fmt::join(table_.at(id).shape, ", "),
-         fmt::join(shape, ", "));
+         table_.settings_name(), fmt::join(shape, ", "));
   }
   claimed_[static_cast<std::size_t>(index_of(id))] = true;
   return id;

@@ -1,5 +1,6 @@
 // Logits and greedy tokens of the tiny golden models, through the program, within the tolerances of
 // the golden data.
+#include <filesystem>
 #include <string>
 
 #include "tests/end_to_end/program.h"
@@ -41,6 +42,16 @@ const std::vector<std::string> kFloatModels = {
     "starcoder2",
 };
 
+// What stands for the Hugging Face folder itself.
+const std::string kFolder;
+
+// Those whose weights are in tests/golden as safetensors: each way in which the numbers lie
+// otherwise there than in a GGUF, shards, 16-bit weights, and the models that no GGUF can hold.
+const std::vector<std::string> kFolders = {
+    "llama3_rope",        "mistral",    "mistral_swa", "qwen2", "qwen3", "gemma2",
+    "phi3_longrope_long", "falcon_new", "starcoder2",  "gpt2",  "opt",
+};
+
 void check_logits(const std::string& model, const Arguments& flags, const Tolerance& tolerance,
                   const std::string& file = "model.gguf") {
   for (int prompt = 0; prompt < 2; ++prompt) {
@@ -58,16 +69,18 @@ void check_logits(const std::string& model, const Arguments& flags, const Tolera
 }
 
 // Tokens must agree up to the first choice whose margin is below twice the tolerance.
-void check_greedy(const std::string& model, const Arguments& flags, const Tolerance& tolerance) {
+void check_greedy(const std::string& model, const Arguments& flags, const Tolerance& tolerance,
+                  const std::string& file = "model.gguf") {
   const auto reference =
       nlohmann::json::parse(read_bytes(golden("models/" + model + "/golden.json")));
   for (int prompt = 0; prompt < 2; ++prompt) {
     const Folder folder;
     write_ids(folder / "ids.json",
               read_npy<std::int32_t>(prompt_file(model, prompt, "ids"), "<i4").values);
-    Arguments arguments = {"run",         "-m",    golden_model(model), "--raw", "--temp",
-                           "0",           "--ids", folder / "ids.json", "-n",    "32",
-                           "--ignore-eos"};
+    const std::string path = golden("models/" + model + "/" + file);
+    Arguments arguments = {"run",    "-m", path,          "--raw",
+                           "--temp", "0",  "--ids",       folder / "ids.json",
+                           "-n",     "32", "--ignore-eos"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
     const auto answer = windlass_json(arguments);
     const auto& expected = reference["prompts"][static_cast<std::size_t>(prompt)];
@@ -89,6 +102,29 @@ TEST_CASE("float32 models give the golden logits with float32 activations and ca
 TEST_CASE("a half-precision cache stays within its tolerance") {
   check_logits("llama", {"--exact"}, kF16Cache);
   for (const std::string& model : kFloatModels) check_logits(model, {}, kF16Cache);
+}
+
+TEST_CASE("Hugging Face folders give the golden logits and greedy tokens") {
+  for (const std::string& model : kFolders) {
+    check_logits(model, kExactF32, kFloat32, kFolder);
+    check_greedy(model, kExactF32, kFloat32, kFolder);
+    check_logits(model, {}, kBf16Arithmetic, kFolder);
+  }
+}
+
+TEST_CASE("a folder and the GGUF of the same model agree") {
+  for (const std::string& model : kFolders) {
+    if (!std::filesystem::exists(golden_model(model))) continue;  // no GGUF can hold it
+    const Folder folder;
+    write_ids(folder / "ids.json",
+              read_npy<std::int32_t>(prompt_file(model, 1, "ids"), "<i4").values);
+    const auto error = difference(
+        as_floats(logits_bytes(golden("models/" + model), folder / "ids.json", kExactF32)),
+        as_floats(logits_bytes(golden_model(model), folder / "ids.json", kExactF32)));
+    INFO(model << ": max " << error.max << ", mean " << error.mean);
+    CHECK(error.max <= kFloat32.max / 4);
+    CHECK(error.mean <= kFloat32.mean / 4);
+  }
 }
 
 TEST_CASE("16-bit weights stay within the tolerance of their arithmetic") {
@@ -120,19 +156,22 @@ TEST_CASE("every instruction set of this machine gives the golden logits") {
 }
 
 TEST_CASE("the least budget that plan names gives the bits that all memory gives") {
-  for (const std::string& model : kFloatModels) {
+  Arguments paths;
+  for (const std::string& model : kFloatModels) paths.push_back(golden_model(model));
+  for (const std::string& model : kFolders) paths.push_back(golden("models/" + model));
+  for (const std::string& path : paths) {
     const Folder folder;
-    const auto ids = read_npy<std::int32_t>(prompt_file(model, 1, "ids"), "<i4").values;
+    const auto ids = read_npy<std::int32_t>(prompt_file("llama", 1, "ids"), "<i4").values;
     write_ids(folder / "ids.json", ids);
     const Arguments shape = {"-ub", "64"};
-    Arguments plan = {"plan", "-m", golden_model(model), "-c", std::to_string(ids.size())};
+    Arguments plan = {"plan", "-m", path, "-c", std::to_string(ids.size())};
     plan.insert(plan.end(), shape.begin(), shape.end());
     const auto least = windlass_json(plan)["min_ram_bytes"].get<std::int64_t>();
     Arguments small = shape;
     small.insert(small.end(), {"--ram", std::to_string(least) + "B"});
-    INFO(model << " in " << least << " B");
-    CHECK(logits_bytes(golden_model(model), folder / "ids.json", small) ==
-          logits_bytes(golden_model(model), folder / "ids.json", shape));
+    INFO(path << " in " << least << " B");
+    CHECK(logits_bytes(path, folder / "ids.json", small) ==
+          logits_bytes(path, folder / "ids.json", shape));
   }
 }
 

@@ -2,55 +2,15 @@
 // what is bad is refused by an Error that names the byte, and no input makes the parser ask for
 // much more memory than the input has bytes.
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <new>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "tests/src/watched_memory.h"
 #include "tests/support/catch.h"
 #include "tests/support/gguf_target.h"
 #include "tests/support/tiny_model.h"
-
-namespace {
-
-// The largest single request and their sum while a parse is watched; this executable's operator new
-// keeps them.
-thread_local bool watching = false;
-thread_local std::size_t largest_request_bytes = 0;
-thread_local std::size_t requested_bytes = 0;
-
-// Null when the system has no memory left.
-void* watched_allocate(std::size_t size_bytes) noexcept {
-  if (watching) {
-    largest_request_bytes = std::max(largest_request_bytes, size_bytes);
-    requested_bytes += size_bytes;
-  }
-  return std::malloc(size_bytes == 0 ? 1 : size_bytes);
-}
-
-void* allocate_or_throw(std::size_t size_bytes) {
-  if (void* memory = watched_allocate(size_bytes)) return memory;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-void* operator new(std::size_t size_bytes) { return allocate_or_throw(size_bytes); }
-void* operator new[](std::size_t size_bytes) { return allocate_or_throw(size_bytes); }
-void* operator new(std::size_t size_bytes, const std::nothrow_t&) noexcept {
-  return watched_allocate(size_bytes);
-}
-void* operator new[](std::size_t size_bytes, const std::nothrow_t&) noexcept {
-  return watched_allocate(size_bytes);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
 namespace windlass {
 namespace {
@@ -82,15 +42,14 @@ std::string seed_bytes(const std::string& name) {
 // table's entry is some 20 times its least form in the file, and a growing vector asks for twice
 // that; 16 KiB is a model of one layer's graph.
 testing::GgufResult run_watched(const std::string& bytes) {
-  largest_request_bytes = requested_bytes = 0;
-  watching = true;
+  testing::MemoryWatch watch;
   const testing::GgufResult result = testing::run_gguf_target(std::as_bytes(std::span(bytes)));
-  watching = false;
-  INFO("largest request " << largest_request_bytes << " B, all requests " << requested_bytes
+  const testing::MemoryRequests requests = watch.stop();
+  INFO("largest request " << requests.largest_bytes << " B, all requests " << requests.sum_bytes
                           << " B");
   const std::size_t fixed = (64 + 16) * 1024;
-  if (largest_request_bytes > fixed + 40 * bytes.size()) FAIL("one huge allocation");
-  if (requested_bytes > 2 * fixed + 100 * bytes.size()) FAIL("huge allocations in sum");
+  if (requests.largest_bytes > fixed + 40 * bytes.size()) FAIL("one huge allocation");
+  if (requests.sum_bytes > 2 * fixed + 100 * bytes.size()) FAIL("huge allocations in sum");
   return result;
 }
 

@@ -267,7 +267,7 @@ TEST_CASE("metadata and tensors that contradict each other are refused") {
   SECTION("transposed tensor") {
     model.tensor("blk.0.ffn_down.weight").shape = {64, 32};
     CHECK_THAT(refusal(model, ErrorCode::kBadFile),
-               Contains("'blk.0.ffn_down.weight' has the shape [64, 32], but the metadata give "
+               Contains("'blk.0.ffn_down.weight' has the shape [64, 32], but by the metadata it is "
                         "[32, 64]"));
   }
   SECTION("short output") {

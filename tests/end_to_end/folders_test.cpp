@@ -1,0 +1,73 @@
+// Hugging Face folders through the program: every command that takes a model takes them.
+#include <filesystem>
+
+#include "tests/end_to_end/program.h"
+#include "tests/support/catch.h"
+
+namespace windlass::test {
+namespace {
+
+const std::string kModel = golden("models/llama3_rope");
+
+// A copy of a golden folder, to write into.
+void copy_model(const Folder& folder) {
+  for (const auto& entry : std::filesystem::directory_iterator(kModel)) {
+    const std::string name = entry.path().filename();
+    const bool wanted = name == "config.json" || name.find("safetensors") != std::string::npos;
+    if (wanted) std::filesystem::copy(entry.path(), folder / name);
+  }
+}
+
+TEST_CASE("info says of a folder what it says of a GGUF") {
+  auto folder = windlass_json({"info", "-m", kModel});
+  auto gguf = windlass_json({"info", "-m", golden_model("llama3_rope")});
+  CHECK(folder["format"] == "huggingface");
+  CHECK(gguf["format"] == "gguf");
+  CHECK(folder["files"].size() == 2);
+  CHECK(folder["architecture"] == gguf["architecture"]);
+  CHECK(folder["hyperparameters"] == gguf["hyperparameters"]);
+  // The GGUF has the eight RoPE factors as a tensor.
+  CHECK(folder["parameters"].get<int>() + 8 == gguf["parameters"].get<int>());
+  for (const auto& [key, value] : gguf.items()) CHECK(folder.contains(key));
+}
+
+TEST_CASE("a folder is planned, examined and run like a file") {
+  const Folder folder;
+  write_ids(folder / "ids.json", {1, 5, 9});
+  CHECK(windlass_json({"plan", "-m", kModel + "/"})["min_ram_bytes"].get<double>() > 0);
+  CHECK_FALSE(windlass_json({"doctor", "-m", kModel}).empty());
+  const auto answer = windlass_json(
+      {"run", "-m", kModel, "--ids", folder / "ids.json", "-n", "2", "--raw", "--ignore-eos"});
+  CHECK(answer["ids"].size() == 2);
+  CHECK(answer["receipt"]["model"] == kModel);
+}
+
+TEST_CASE("no output replaces a file of the folder that is read") {
+  const Folder folder;
+  copy_model(folder);
+  write_ids(folder / "ids.json", {1, 5, 9});
+  for (const char* name : {"model-00002-of-00002.safetensors", "config.json"}) {
+    const std::string before = read_bytes(folder / name);
+    const auto result = windlass({"logits", "-m", folder.path().string(), "--ids",
+                                  folder / "ids.json", "-o", folder / name});
+    CHECK(result.exit_status == 2);
+    CHECK_THAT(result.err, Contains("name another file"));
+    CHECK(read_bytes(folder / name) == before);
+  }
+}
+
+TEST_CASE("a folder that is not whole fails with one line that names what is missing") {
+  const Folder folder;
+  copy_model(folder);
+  std::filesystem::remove(folder / "model-00002-of-00002.safetensors");
+  const auto result = windlass({"info", "-m", folder.path().string()});
+  CHECK(result.exit_status == 1);
+  CHECK_THAT(result.err, Contains("the shard 'model-00002-of-00002.safetensors' (one of 2) is "
+                                  "missing"));
+  const auto file = windlass({"info", "-m", folder / "model-00001-of-00002.safetensors"});
+  CHECK(file.exit_status == 2);
+  CHECK_THAT(file.err, Contains("give the folder"));
+}
+
+}  // namespace
+}  // namespace windlass::test
