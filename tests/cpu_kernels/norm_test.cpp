@@ -28,7 +28,7 @@ void check_norm(Norm function, const std::vector<double>& expected, NormArgs arg
   args.out = {out.data(), args.vectors * args.width, args.vectors, 0, args.width};
   const std::vector<float> before = x;
   function(args, {0, args.rows});
-  check_close(out, expected, 2e-6, 5e-6);  // of x near 7, the mean of one-lane sums rounds
+  check_close(out, expected, 4e-6, 1e-5);  // of x near 7, the mean of one-lane sums rounds
   REQUIRE(x == before);
   args.out = args.in;
   function(args, {0, 1});

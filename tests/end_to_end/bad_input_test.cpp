@@ -217,8 +217,6 @@ TEST_CASE("what this build does not run is named with what it does") {
   }
   check({run_with(folder / "mamba.gguf", {"-p", "x"}), 1, "mamba"});
   check({run_with(folder / "mamba.gguf", {"-p", "x"}), 1, "llama"});
-  check(
-      {run_with(golden_model("llama"), {"-p", "x"}), 1, "--ids"});  // its pre-tokenizer is not here
 }
 
 TEST_CASE("a budget that is too small says the least that works") {

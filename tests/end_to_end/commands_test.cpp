@@ -1,4 +1,6 @@
 // Each command's outside contract: what it prints, where settings come from, and how it ends.
+#include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "src/format/gguf.h"
@@ -150,13 +152,19 @@ TEST_CASE("a context is exactly what -c says, and the receipt says when it ended
 TEST_CASE("a model without a tokenizer that is known runs on ids, and the receipt says so") {
   const Folder folder;
   write_ids(folder / "ids.json", {1, 2, 3});
+  std::ifstream known(golden_model("llama"), std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(known)), {});
+  const std::string model = folder / "unknown.gguf";
+  // Its pre-tokenizer is "gpt-2".
+  bytes[bytes.find("gpt-2", bytes.find("tokenizer.ggml.pre")) + 4] = '9';
+  std::ofstream(model, std::ios::binary) << bytes;
   const std::string note = "no text comes out, only token ids";
-  const ProcessResult run = windlass(
-      {"run", "-m", golden_model("llama"), "--raw", "--ids", folder / "ids.json", "-n", "2"});
+  const ProcessResult run =
+      windlass({"run", "-m", model, "--raw", "--ids", folder / "ids.json", "-n", "2"});
   CHECK(run.exit_status == 0);
   CHECK_THAT(run.err, Contains("note: " + note) && Contains("gpt-2"));
-  const auto logits = windlass_json({"logits", "-m", golden_model("llama"), "--ids",
-                                     folder / "ids.json", "-o", folder / "out.npy"});
+  const auto logits = windlass_json(
+      {"logits", "-m", model, "--ids", folder / "ids.json", "-o", folder / "out.npy"});
   CHECK_THAT(logits["receipt"]["notes"].dump(), Contains(note));
 }
 
