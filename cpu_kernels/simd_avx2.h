@@ -117,7 +117,8 @@ struct Avx2 {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
   }
 
-  static void load_rows16(const std::uint8_t* const* rows, std::int64_t offset, B* out) {
+  [[gnu::always_inline]] static void load_rows16(const std::uint8_t* const* rows,
+                                                 std::int64_t offset, B* out) {
     const B r0 = load_two(rows[0] + offset, rows[4] + offset);
     const B r1 = load_two(rows[1] + offset, rows[5] + offset);
     const B r2 = load_two(rows[2] + offset, rows[6] + offset);
@@ -132,7 +133,8 @@ struct Avx2 {
     out[2] = _mm256_unpacklo_epi64(t2, t3);
     out[3] = _mm256_unpackhi_epi64(t2, t3);
   }
-  static F load_scales(const std::uint8_t* const* rows, std::int64_t offset) {
+  [[gnu::always_inline]] static F load_scales(const std::uint8_t* const* rows,
+                                              std::int64_t offset) {
     __m128i halves = _mm_cvtsi32_si128(load_u16(rows[0] + offset));
     halves = _mm_insert_epi16(halves, load_u16(rows[1] + offset), 1);
     halves = _mm_insert_epi16(halves, load_u16(rows[2] + offset), 2);

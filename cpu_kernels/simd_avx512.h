@@ -99,7 +99,8 @@ struct Avx512 {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(value));
   }
 
-  static void load_rows16(const std::uint8_t* const* rows, std::int64_t offset, B* out) {
+  [[gnu::always_inline]] static void load_rows16(const std::uint8_t* const* rows,
+                                                 std::int64_t offset, B* out) {
     const B r0 = load_four(rows, offset);
     const B r1 = load_four(rows + 1, offset);
     const B r2 = load_four(rows + 2, offset);
@@ -114,7 +115,8 @@ struct Avx512 {
     out[2] = _mm512_unpacklo_epi64(t2, t3);
     out[3] = _mm512_unpackhi_epi64(t2, t3);
   }
-  static F load_scales(const std::uint8_t* const* rows, std::int64_t offset) {
+  [[gnu::always_inline]] static F load_scales(const std::uint8_t* const* rows,
+                                              std::int64_t offset) {
     return _mm512_cvtph_ps(_mm256_inserti128_si256(
         _mm256_castsi128_si256(load_halves(rows, offset)), load_halves(rows + 8, offset), 1));
   }

@@ -10,7 +10,8 @@ namespace {
 
 // Sixteen bytes of nibbles: low ones first.
 template <class V>
-inline void load_nibbles(const std::uint8_t* const* rows, std::int64_t at, typename V::B* steps) {
+[[gnu::always_inline]] inline void load_nibbles(const std::uint8_t* const* rows, std::int64_t at,
+                                                typename V::B* steps) {
   typename V::B bytes[4];
   V::load_rows16(rows, at, bytes);
   for (int j = 0; j < 4; ++j) {
