@@ -241,8 +241,24 @@ const char* op_kind_name(OpKind kind) {
       return "select_rows";
     case OpKind::kEmitLogits:
       return "emit_logits";
+    case OpKind::kRoute:
+      return "route";
+    case OpKind::kGatherRouted:
+      return "gather_routed";
+    case OpKind::kCombineRouted:
+      return "combine_routed";
   }
   return "unknown";
+}
+
+TensorRows stacked_rows(const GraphOp& op, const TensorTable& table, std::int64_t index) {
+  WINDLASS_CHECK(index >= 0 && index < op.n_stacked, index, op.n_stacked);
+  if (!op.stacked.empty()) {
+    const TensorId tensor = op.stacked[static_cast<std::size_t>(index)];
+    return {tensor, 0, table.at(tensor).n_rows()};
+  }
+  const std::int64_t n_rows = table.at(op.weight).n_rows() / op.n_stacked;
+  return {op.weight, index * n_rows, n_rows};
 }
 
 LayerGraph build_layer_graph(const ModelSpec& spec, const TensorTable& table,

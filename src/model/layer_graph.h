@@ -27,13 +27,21 @@ enum class OpKind : std::uint8_t {
   kScale,           // in *= scale in place, soft-capped where soft_cap > 0
   kSelectRows,      // out = the rows of in whose logits are wanted
   kEmitLogits,      // hands finished logits columns to the step's sink
+  kRoute,           // from the router's scores `in`: the experts of each row and their shares; groups the rows by expert
+  kGatherRouted,    // out (kRouted) = rows of in, by expert
+  kCombineRouted,   // out += each row's sum over its experts of share * in (kRouted)
 };
 const char* op_kind_name(OpKind kind);
 
 enum class BufferKind : std::uint8_t { kF32, kQ8 };
 
-// Rows of a buffer: one per token of the step (micro-batch), or one per wanted logits row.
-enum class RowSet : std::uint8_t { kTokens, kLogits };
+// Rows of a buffer: one per token of the step (micro-batch), one per wanted logits row, or one per token and expert that it
+// is routed to, grouped by expert (rows of one expert are neighbours).
+enum class RowSet : std::uint8_t { kTokens, kLogits, kRouted };
+
+// What the matrices of a stacked weight [n_stacked, rows, columns] work on. kRouted: expert e on the rows routed to it.
+// kByVector: matrix v on vector v of every row (heads).
+enum class StackKind : std::uint8_t { kNone, kRouted, kByVector };
 
 struct BufferSpec {
   std::string name;          // "residual", "normed", ...
@@ -68,6 +76,9 @@ struct GraphOp {
   std::int64_t window_tokens = 0;       // kAttention: 0: none
   float scale = 1, soft_cap = 0;        // kScale; kAttention: of the scores
   std::int64_t first_row = 0;           // kEmbedPositions
+  StackKind stack = StackKind::kNone;   // kMatMul
+  std::int64_t n_stacked = 1;           // matrices in the weight; kRoute: experts to choose among
+  std::vector<TensorId> stacked;        // the matrices where each is a tensor of its own (`weight` is the first); else empty
   std::string label;                    // "blk.3.ffn_up", for traces and plans
 };
 
@@ -83,6 +94,14 @@ struct LayerGraph {
 
 // Ops that take rows of their weight one by one, by id or position, instead of the whole tensor.
 constexpr bool fetches_rows(OpKind kind) { return kind == OpKind::kEmbedRows || kind == OpKind::kEmbedPositions; }
+
+// Rows [first_row, first_row + n_rows) of `tensor`.
+struct TensorRows {
+  TensorId tensor = kNoTensor;
+  std::int64_t first_row = 0, n_rows = 0;
+};
+// Matrix `index` of a kMatMul's stacked weight. REQUIRES 0 <= index < op.n_stacked.
+TensorRows stacked_rows(const GraphOp& op, const TensorTable& table, std::int64_t index);
 
 // kInt8: 8-bit activations for quantised weights; kExact: f32 activations throughout.
 enum class Activations : std::uint8_t { kInt8, kExact };
