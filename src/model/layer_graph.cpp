@@ -252,6 +252,7 @@ const char* op_kind_name(OpKind kind) {
 }
 
 TensorRows stacked_rows(const GraphOp& op, const TensorTable& table, std::int64_t index) {
+  WINDLASS_CHECK(op.stack == StackKind::kRouted, op.label);
   WINDLASS_CHECK(index >= 0 && index < op.n_stacked, index, op.n_stacked);
   if (!op.stacked.empty()) {
     const TensorId tensor = op.stacked[static_cast<std::size_t>(index)];
