@@ -78,6 +78,7 @@ struct GraphOp {
   std::int64_t first_row = 0;           // kEmbedPositions
   StackKind stack = StackKind::kNone;   // kMatMul
   std::int64_t n_stacked = 1;           // matrices in the weight; kRoute: experts to choose among
+  std::int64_t n_chosen = 0;            // kRoute, kMatMul of kRouted: experts that each row goes to
   std::vector<TensorId> stacked;        // the matrices where each is a tensor of its own (`weight` is the first); else empty
   std::string label;                    // "blk.3.ffn_up", for traces and plans
 };
