@@ -19,6 +19,8 @@ struct ComputeEntry {
                       // rows fetched singly (kEmbedRows)
   std::int64_t first_row = 0;  // rows of the weight tensor
   std::int64_t n_rows = 0;
+  // kRouted: which matrix of the stacked weight; first_row then counts inside it
+  std::int32_t matrix = 0;
 };
 
 // One streamed read into the ring. Its blocks serve compute entries [first_use, last_use]; then the

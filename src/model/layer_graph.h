@@ -54,8 +54,8 @@ struct BufferSpec {
   BufferKind kind = BufferKind::kF32;
   std::int64_t width = 0;    // elements a row
   RowSet rows = RowSet::kTokens;
-  std::int64_t vectors = 1;  // kQ8: 8-bit rows of that width in a row
   bool tiled = false;        // holds one weight block's columns at a time (the logits): width is the whole row
+  std::int64_t vectors = 1;  // kQ8: 8-bit rows of that width in a row
 };
 
 // What an op reads or writes of a buffer's rows: `vectors` stretches of `width` elements in each (the heads of Q inside a fused
@@ -84,7 +84,8 @@ struct GraphOp {
   float scale = 1, soft_cap = 0;        // kScale; kAttention: of the scores
   std::int64_t first_row = 0;           // kEmbedPositions
   StackKind stack = StackKind::kNone;   // kMatMul
-  std::int64_t n_stacked = 1;           // matrices in the weight
+  std::int64_t n_stacked = 1;           // matrices in the weight; kRoute: experts to choose among
+  std::int64_t n_chosen = 0;            // kRoute, kMatMul of kRouted: experts that each row goes to
   std::vector<TensorId> stacked;        // kRouted: the matrices where each is a tensor of its own (`weight` is the first)
   MatrixRows matrix_rows;               // kByVector
   bool transposed = false;              // kByVector: rows of a matrix are inputs, not outputs

@@ -101,6 +101,9 @@ struct ModelSpec {
   std::int64_t k_dim() const { return n_kv_heads * head_dim; }
   std::int64_t v_dim() const { return n_kv_heads * value_dim; }
   std::int64_t attention_dim() const { return n_heads * value_dim; }  // of attention's output
+  std::int64_t attention_out_dim() const {  // of what the output projection reads
+    return latent ? n_heads * latent->value_dim : attention_dim();
+  }
 };
 
 // Reads and checks the metadata against the tensor shapes.
