@@ -36,8 +36,9 @@ struct ByVectorArgs {
 };
 
 void multiply_by_vector(const ByVectorArgs& args, WorkRange items) {
-  const ComputeEntry part{args.entry.op, {}, args.entry.first_row + items.begin,
-                          items.end - items.begin, 0};
+  ComputeEntry part = args.entry;
+  part.first_row += items.begin;
+  part.n_rows = items.end - items.begin;
   const WorkRange matrices = matrices_of(*args.op, part);
   for (std::int64_t v = matrices.begin; v < matrices.end; ++v) {
     const WorkRange rows = rows_inside(args.op->matrix_rows, v, part);

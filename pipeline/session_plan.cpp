@@ -49,8 +49,8 @@ std::int64_t row_staging_bytes(const LayerGraph& graph, const TensorTable& tenso
   std::int64_t most = 0;
   for (const GraphOp& op : graph.ops) {
     if (!fetches_rows(op.kind)) continue;
-    most = std::max(most, align_up(tensors.at(op.weight).row_bytes(), kDirectAlignment) +
-                              kDirectAlignment);
+    most = std::max(
+        most, align_up(tensors.at(op.weight).row_bytes(), kDirectAlignment) + kDirectAlignment);
   }
   return most;
 }
@@ -99,12 +99,14 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       {},
+                      {},
                       0,
                       {},
                       {},
                       {},
                       {},
                       false};
+  session.experts = expert_runs(session.graph, session.blocks);
   session.kv = {spec.n_layers, spec.n_kv_heads, spec.head_dim, spec.value_dim, options.kv_type,
                 spec.latent.has_value()};
   session.context_tokens = options.context_tokens;
@@ -141,7 +143,8 @@ StepForecast forecast(const SessionPlan& session, const Model& model, const Prof
   const Placement& placement = session.placement();
   StepForecast result;
   result.prediction =
-      simulate(plan, costs, load, {placement.ring_slots, overlap, session.embedding_resident});
+      simulate(plan, costs, load,
+               simulator_options(placement, session.experts, overlap, session.embedding_resident));
   result.bound = make_bound(plan, session.blocks, costs, load, session.needs.limit_bytes,
                             session.embedding_resident);
   return result;
