@@ -124,8 +124,8 @@ ExpertMatrices WeightMapper::experts(const std::string& name, std::int64_t n_out
   const std::string stacked = name + "_exps.weight";
   if (table_.find(stacked) != kNoTensor || table_.find(single(0)) == kNoTensor) {
     // Where neither is there, a folder misses the first expert's.
-    matrices.weight = stack(table_.folder.empty() ? stacked : single(0), {n, n_out, n_in},
-                            Presence::kYes);
+    matrices.weight =
+        stack(table_.folder.empty() ? stacked : single(0), {n, n_out, n_in}, Presence::kYes);
     return matrices;
   }
   for (std::int64_t e = 0; e < n; ++e) {
@@ -135,10 +135,9 @@ ExpertMatrices WeightMapper::experts(const std::string& name, std::int64_t n_out
   const DType type = table_.at(matrices.weight).type;
   for (const TensorId id : matrices.each) {
     if (table_.at(id).type == type) continue;
-    fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}, but '{}' has {}",
-         table_.path(), table_.shown_name(table_.at(id).name),
-         dtype_info(table_.at(id).type).name, table_.shown_name(single(0)),
-         dtype_info(type).name);
+    fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}, but '{}' has {}", table_.path(),
+         table_.shown_name(table_.at(id).name), dtype_info(table_.at(id).type).name,
+         table_.shown_name(single(0)), dtype_info(type).name);
   }
   return matrices;
 }
