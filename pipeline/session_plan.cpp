@@ -107,7 +107,8 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       false};
   session.experts = expert_runs(session.graph, session.blocks);
-  session.kv = {spec.n_layers, spec.n_kv_heads, spec.head_dim, spec.value_dim, options.kv_type};
+  session.kv = {spec.n_layers, spec.n_kv_heads, spec.head_dim, spec.value_dim, options.kv_type,
+                spec.latent.has_value()};
   session.context_tokens = options.context_tokens;
   const std::int64_t most_rows = options.max_rows > 0 ? options.max_rows : session.context_tokens;
   const std::int64_t batch =
