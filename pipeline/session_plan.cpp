@@ -65,11 +65,10 @@ std::int64_t row_staging_bytes(const LayerGraph& graph, const TensorTable& tenso
   const std::string or_context = tokens > 0 ? fmt::format(", or -c {}", tokens) : std::string();
   fail(ErrorCode::kNoSpace,
        "--ram {} is too small: KV for {} tokens takes {}, activations {}, tables {}, and weights "
-       "need a ring; "
-       "the least that works is --ram {}MiB{}",
+       "need {}; the least that works is --ram {}MiB{}",
        format_size(ram_bytes), session.context_tokens, format_size(session.needs.kv_bytes),
        format_size(session.needs.activation_bytes), format_size(session.needs.table_bytes),
-       least_mib, or_context);
+       session.experts.empty() ? "a ring" : "a ring and a cache of experts", least_mib, or_context);
 }
 
 HostNeeds host_needs(const SessionPlan& session, const Model& model, const EngineOptions& options,
