@@ -1,5 +1,5 @@
-// OpRunner's ops on stacked matrices: a mixture's experts on the rows that are routed to them, and products of each vector of a
-// row with a matrix of its own.
+// OpRunner's ops on stacked matrices: a mixture's experts on the rows that are routed to them, and
+// products of each vector of a row with a matrix of its own.
 #include <algorithm>
 #include <utility>
 
@@ -9,7 +9,8 @@
 namespace windlass {
 namespace {
 
-// Rows [first, first + n) of a weight cut into matrices: those that are of matrix v, counted from its first.
+// Rows [first, first + n) of a weight cut into matrices: those that are of matrix v, counted from
+// its first.
 WorkRange rows_inside(const MatrixRows& matrices, std::int64_t v, const ComputeEntry& entry) {
   const std::int64_t begin = matrices.first + v * matrices.stride;
   const std::int64_t end = begin + matrices.count;
