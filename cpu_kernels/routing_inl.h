@@ -1,4 +1,5 @@
-// A mixture of experts: choosing them for each row, and moving rows to and from them. For inclusion by isa_*.cpp alone.
+// A mixture of experts: choosing them for each row, and moving rows to and from them. For inclusion
+// by isa_*.cpp alone.
 #pragma once
 
 #include <cstdint>

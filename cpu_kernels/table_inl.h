@@ -23,9 +23,7 @@ constexpr void add_weight_types(OpTable* table) {
     table->matmul_f32[kIndex] = matmul_f32<V, kType>;
     table->dequantize_rows[kIndex] = dequantize_rows<V, kType>;
     if constexpr (kWeightTypes[kRow].int8) table->matmul_q8[kIndex] = matmul_q8<V, kType>;
-    if constexpr (Format<kType>::kBlockWeights == 1) {
-      table->matmul_transposed[kIndex] = matmul_transposed<V, kType>;
-    }
+    table->matmul_transposed[kIndex] = matmul_transposed<V, kType>;
     add_weight_types<V, kRow + 1>(table);
   }
 }

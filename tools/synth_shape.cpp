@@ -152,8 +152,7 @@ std::vector<SynthTensor> synth_tensors(const SynthModel& m) {
         {std::move(name), m.weight_type, {m.n_experts, n_out, n_in}, SynthFill::kMatrix});
   };
   const auto router = [&](std::string name) {
-    tensors.push_back(
-        {std::move(name), DType::kF32, {m.n_experts, m.d_model}, SynthFill::kMatrix});
+    tensors.push_back({std::move(name), DType::kF32, {m.n_experts, m.d_model}, SynthFill::kMatrix});
   };
   tensors.push_back(
       {"token_embd.weight", m.embd_type, {m.n_vocab, m.d_model}, SynthFill::kEmbedding});

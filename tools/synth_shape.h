@@ -1,4 +1,5 @@
-// The shape of a synthetic llama or mixtral: presets, what the flags change, and the tensors that follow.
+// The shape of a synthetic llama or mixtral: presets, what the flags change, and the tensors that
+// follow.
 #pragma once
 
 #include <cstdint>

@@ -27,17 +27,17 @@ void ExpertPart::write_experts(const LayerWeights& layer, const View& in, const 
   };
   writer_.begin_rows(RowSet::kRouted);
   writer_.op(OpKind::kGatherRouted, "gather", in, rows_);
-  const MatMulInput input = writer_.matmul_input(
-      "gather", rows_, {affine(layer.expert_gate), affine(layer.expert_up)});
+  const MatMulInput input =
+      writer_.matmul_input("gather", rows_, {affine(layer.expert_gate), affine(layer.expert_up)});
   writer_.routed_linear("ffn_gate_exps", layer.expert_gate, input, gate_);
   writer_.routed_linear("ffn_up_exps", layer.expert_up, input, up_);
   GraphOp& activate = writer_.op(OpKind::kActivate, "ffn_act_exps", gate_, gate_);
   activate.activation = spec_.arch->activation;
   activate.in2 = up_;
   // Nothing reads what was gathered any more: its buffer takes the results.
-  writer_.routed_linear(
-      "ffn_down_exps", layer.expert_down,
-      writer_.matmul_input("ffn_act_exps", gate_, {affine(layer.expert_down)}), rows_);
+  writer_.routed_linear("ffn_down_exps", layer.expert_down,
+                        writer_.matmul_input("ffn_act_exps", gate_, {affine(layer.expert_down)}),
+                        rows_);
   writer_.begin_rows(RowSet::kTokens);
   writer_.op(OpKind::kCombineRouted, "combine", rows_, out);
 }

@@ -1,5 +1,5 @@
-// The feed-forward part of a mixture of experts, written into a graph: route the rows, gather them by expert, run the experts,
-// bring their results home.
+// The feed-forward part of a mixture of experts, written into a graph: route the rows, gather them
+// by expert, run the experts, bring their results home.
 #pragma once
 
 #include "src/model/graph_writer.h"
@@ -11,7 +11,8 @@ class ExpertPart {
   // Adds its buffers, none for a dense model. Both arguments must outlive it.
   ExpertPart(const ModelSpec& spec, GraphWriter& writer);
 
-  // From here on the step knows which experts it needs. What is written between the two calls has their reads as company.
+  // From here on the step knows which experts it needs. What is written between the two calls has
+  // their reads as company.
   void write_routing(const LayerWeights& layer, const View& in);
   // out += each row's experts.
   void write_experts(const LayerWeights& layer, const View& in, const View& out);

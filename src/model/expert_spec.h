@@ -7,8 +7,8 @@
 namespace windlass {
 
 // Fills spec.experts. REQUIRES: spec has its architecture and d_ffn.
-// Errors as Metadata's; Error(kBadFile) for numbers that contradict each other, Error(kUnsupported) for experts in a family that
-// has none here and for a gating function that is not known.
+// Errors as Metadata's; Error(kBadFile) for numbers that contradict each other, Error(kUnsupported)
+// for experts in a family that has none here and for a gating function that is not known.
 void read_experts(const TensorTable& table, const Metadata& metadata, ModelSpec& spec);
 
 }  // namespace windlass

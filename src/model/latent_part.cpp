@@ -66,8 +66,9 @@ void LatentPart::write(const LayerWeights& layer, const View& in, const View& ou
   writer_.op(OpKind::kRope, "rope_k", turned, turned);
   write_queries(layer.latent);
   writer_.op(OpKind::kKvAppend, "kv_append", kv_, {}).in2 = cached;
-  writer_.op(OpKind::kAttention, "attention", heads(absorbed_, 0, spec_.head_dim, spec_.head_dim),
-             mixed_)
+  writer_
+      .op(OpKind::kAttention, "attention", heads(absorbed_, 0, spec_.head_dim, spec_.head_dim),
+          mixed_)
       .scale = spec_.attention_scale;
   writer_.linear_by_vector("attn_v_b", value_matrices(layer.latent),
                            heads(mixed_, 0, latent.kv_rank, latent.kv_rank),

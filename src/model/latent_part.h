@@ -1,6 +1,7 @@
-// Latent attention (MLA; DeepSeek-V2, arXiv 2405.04434, section 2.1), written into a graph in its absorbed form: instead of making
-// keys and values of each cached latent, queries are taken into the latent's space, and what attention gives back is taken out of
-// it. The cache holds the latent and the rotated part of the key, for all heads at once.
+// Latent attention (MLA; DeepSeek-V2, arXiv 2405.04434, section 2.1), written into a graph in its
+// absorbed form: instead of making keys and values of each cached latent, queries are taken into
+// the latent's space, and what attention gives back is taken out of it. The cache holds the latent
+// and the rotated part of the key, for all heads at once.
 #pragma once
 
 #include "src/model/graph_writer.h"

@@ -22,8 +22,8 @@ RopeFactors find_factors(const TensorTable& table, const char* name, std::int64_
   return factors;
 }
 
-// DeepSeek gives its YaRN a temperature of its own: 1 + m ln(s) instead of 1 + 0.1 ln(s), and of whole
-// queries and keys instead of their rotated parts, so that it belongs to the scores.
+// DeepSeek gives its YaRN a temperature of its own: 1 + m ln(s) instead of 1 + 0.1 ln(s), and of
+// whole queries and keys instead of their rotated parts, so that it belongs to the scores.
 void move_temperature(double multiplier, RopeSpec& rope, ModelSpec& spec) {
   const double growth = std::log(rope.factor);
   const double temperature = rope.attention_factor * (1.0 + multiplier * growth);

@@ -84,11 +84,9 @@ TensorId WeightMapper::matrix(const std::string& name, std::int64_t n_out, std::
   const bool transposed = found != kNoTensor && table_.at(found).transposed;
   const TensorId id = claim(name, transposed ? Shape{n_in, n_out} : Shape{n_out, n_in}, presence);
   if (id == kNoTensor) return id;
-  const DType type = table_.at(id).type;
-  if (transposed ? is_plain_float(type) : find_weight_type(type) != nullptr) return id;
-  fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}; supported{}: {}", table_.path(),
-       table_.shown_name(name), dtype_info(type).name, transposed ? " for it" : "",
-       transposed ? "F32, F16, BF16" : weight_type_names());
+  if (find_weight_type(table_.at(id).type) != nullptr) return id;
+  fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}; supported: {}", table_.path(),
+       table_.shown_name(name), dtype_info(table_.at(id).type).name, weight_type_names());
 }
 
 Affine WeightMapper::norm(const std::string& name, std::int64_t width, Presence presence) {
@@ -124,8 +122,8 @@ ExpertMatrices WeightMapper::experts(const std::string& name, std::int64_t n_out
   const std::string stacked = name + "_exps.weight";
   if (table_.find(stacked) != kNoTensor || table_.find(single(0)) == kNoTensor) {
     // Where neither is there, a folder misses the first expert's.
-    matrices.weight = stack(table_.folder.empty() ? stacked : single(0), {n, n_out, n_in},
-                            Presence::kYes);
+    matrices.weight =
+        stack(table_.folder.empty() ? stacked : single(0), {n, n_out, n_in}, Presence::kYes);
     return matrices;
   }
   for (std::int64_t e = 0; e < n; ++e) {
@@ -135,10 +133,9 @@ ExpertMatrices WeightMapper::experts(const std::string& name, std::int64_t n_out
   const DType type = table_.at(matrices.weight).type;
   for (const TensorId id : matrices.each) {
     if (table_.at(id).type == type) continue;
-    fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}, but '{}' has {}",
-         table_.path(), table_.shown_name(table_.at(id).name),
-         dtype_info(table_.at(id).type).name, table_.shown_name(single(0)),
-         dtype_info(type).name);
+    fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}, but '{}' has {}", table_.path(),
+         table_.shown_name(table_.at(id).name), dtype_info(table_.at(id).type).name,
+         table_.shown_name(single(0)), dtype_info(type).name);
   }
   return matrices;
 }
@@ -195,12 +192,6 @@ void WeightMapper::latent_attention(const std::string& prefix, LayerWeights& lay
   if (apart) {
     weights.k_b = stack(prefix + "attn_k_b.weight", {n, rank, plain}, Presence::kYes);
     weights.v_b = stack(prefix + "attn_v_b.weight", {n, latent.value_dim, rank}, Presence::kYes);
-  } else if (!is_plain_float(table_.at(weights.kv_b).type)) {
-    fail(ErrorCode::kUnsupported,
-         "{}: tensor '{}' has the type {}; supported for it: F32, F16, BF16 (files that have "
-         "'{}attn_k_b.weight' and '{}attn_v_b.weight' instead may have them in any type)",
-         table_.path(), table_.shown_name(prefix + "attn_kv_b.weight"),
-         dtype_info(table_.at(weights.kv_b).type).name, prefix, prefix);
   }
 }
 

@@ -28,7 +28,7 @@ struct OpTable {
   // Indexed by DType.
   void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
   void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null where weight_types.h says so
-  void (*matmul_transposed[kDTypeCount])(const MatMulTransposedArgs&, WorkRange);  // null for types with blocks
+  void (*matmul_transposed[kDTypeCount])(const MatMulTransposedArgs&, WorkRange);
   void (*dequantize_rows[kDTypeCount])(const DequantizeRowsArgs&, WorkRange);
 };
 
