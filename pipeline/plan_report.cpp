@@ -66,8 +66,9 @@ std::string assumptions(const PlanReport& report) {
   return fmt::format(
       "a prompt of {} tokens or more (for a shorter one plan with -ub and its number of tokens), "
       "the run's -c, and for decode {} tokens in the KV cache (-d; a receipt predicts at the mean "
-      "of its steps); greedy runs hold no table for sampling and may pin a little more",
-      report.micro_batch_tokens, report.depth_tokens);
+      "of its steps); greedy runs hold no table for sampling and may pin a little more{}",
+      report.micro_batch_tokens, report.depth_tokens,
+      report.expert_slots > 0 ? "; experts wanted evenly, and their cache filled" : "");
 }
 
 std::int64_t bytes_of(const BlockTable& blocks, const BlockRange& range) {
