@@ -98,13 +98,8 @@ constexpr SplitFamily kBailingFamily{{kBailing}};
 constexpr SplitFamily kBloomFamily{{kBloom}};
 constexpr SplitFamily kDeepseek3Family{{kThreeDigits, kKanaHanRuns, kDeepseek3Words}};
 
-struct Row {
-  std::string_view name;
-  SplitFamily family;
-};
-
 // To add a name: one row. Where a reference exists, its golden file goes to tests/golden/tokenizer.
-constexpr Row kRows[] = {
+constexpr NamedSplitFamily kRows[] = {
     {"default", {{kDefaultPunctuation, kGpt2, kDigitRuns, kTriples}}},
     {"gpt-2", kGpt2Family},
     {"phi-2", kGpt2Family},
@@ -190,9 +185,11 @@ constexpr Row kRows[] = {
 
 }  // namespace
 
+std::span<const NamedSplitFamily> split_families() { return kRows; }
+
 const SplitFamily& find_split_family(std::string_view name) {
   std::vector<std::string> names;
-  for (const Row& row : kRows) {
+  for (const NamedSplitFamily& row : kRows) {
     if (row.name == name) return row.family;
     names.emplace_back(row.name);
   }
