@@ -177,9 +177,8 @@ void Converter::convert_tensor(std::size_t index, Team& team, ResumableFile& fil
   const GgufHeaderBuilder::Tensor& target = builder_.tensors()[index];
   const std::int64_t begin = header_bytes_ + target.offset_bytes;
   const std::int64_t out_row = out_row_bytes(index);
-  const std::int64_t most_rows =
-      std::max<std::int64_t>(1, std::min(piece_bytes_ / (reader_.row_bytes(tensor) + out_row),
-                                         kMostPieceBytes / out_row));
+  const std::int64_t most_rows = std::max<std::int64_t>(
+      1, std::min(piece_bytes_ / (reader_.row_bytes(tensor) + out_row), kMostPieceBytes / out_row));
   for (std::int64_t row = std::max<std::int64_t>(file.size_bytes() - begin, 0) / out_row;
        row < tensor.rows;) {
     const std::int64_t rows = std::min(most_rows, tensor.rows - row);

@@ -26,10 +26,10 @@ struct ConvertedTensor {
 };
 
 struct ConvertReport {
-  std::int64_t size_bytes = 0;      // of the file
-  std::int64_t resumed_bytes = 0;   // of these, what an earlier run had left and was still whole
+  std::int64_t size_bytes = 0;     // of the file
+  std::int64_t resumed_bytes = 0;  // of these, what an earlier run had left and was still whole
   std::vector<ConvertedTensor> tensors;
-  std::vector<std::string> notes;   // what of the source has no place in a GGUF
+  std::vector<std::string> notes;  // what of the source has no place in a GGUF
 };
 
 // Writes the file. Of a GGUF names and metadata are copied; a Hugging Face folder becomes the GGUF

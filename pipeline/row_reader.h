@@ -17,7 +17,7 @@ namespace windlass {
 struct StoredRows {
   DType type = DType::kF32;
   std::vector<std::byte> data;
-  std::vector<std::int32_t> slots;  // of each row; empty: its own number
+  std::vector<std::int32_t> slots;                 // of each row; empty: its own number
   std::int64_t row_stride = 0, weight_stride = 0;  // bytes
 
   const std::byte* row(std::int64_t r) const {
@@ -33,8 +33,8 @@ class RowReader {
   DType type_of(const GgufTensor& tensor) const;
   // Of a row in memory, with what is kept to find it.
   std::int64_t row_bytes(const GgufTensor& tensor) const;
-  // Rows [first, first + n) into `rows`, whose memory is used again. Neighbours in the file are read
-  // at once. Errors as PosixFile's.
+  // Rows [first, first + n) into `rows`, whose memory is used again. Neighbours in the file are
+  // read at once. Errors as PosixFile's.
   void read(const GgufTensor& tensor, std::int64_t first, std::int64_t n, StoredRows& rows) const;
 
  private:

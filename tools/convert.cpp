@@ -33,8 +33,7 @@ DType convert_type(const std::string& name, const char* flag) {
 ConvertOptions make_convert_options(const Invocation& invocation) {
   const Options& options = invocation.options;
   if (options.output.empty() || !invocation.given("type")) {
-    fail(ErrorCode::kUsage,
-         "give a file and a type: windlass convert -m IN OUT.gguf --type q4_k");
+    fail(ErrorCode::kUsage, "give a file and a type: windlass convert -m IN OUT.gguf --type q4_k");
   }
   ConvertOptions convert;
   convert.output = options.output;
@@ -75,9 +74,8 @@ nlohmann::json to_json(const ConvertReport& report) {
                          {"notes", report.notes}};
   for (const auto& [name, row_weights, choice] : report.tensors) {
     if (choice.type == choice.wanted) continue;
-    json["fallbacks"].push_back({{"tensor", name},
-                                 {"type", name_of(choice.type)},
-                                 {"wanted", name_of(choice.wanted)}});
+    json["fallbacks"].push_back(
+        {{"tensor", name}, {"type", name_of(choice.type)}, {"wanted", name_of(choice.wanted)}});
   }
   return json;
 }

@@ -30,8 +30,9 @@ std::optional<ExpertName> expert_name(std::string_view name) {
   if (number == std::string_view::npos) return std::nullopt;
   const std::string_view expert = name.substr(number + 1, suffix - number - 1);
   if (!is_number(expert)) return std::nullopt;
-  return ExpertName{std::string(name.substr(0, number)) + "_exps" + std::string(name.substr(suffix)),
-                    static_cast<std::size_t>(std::stoul(std::string(expert)))};
+  return ExpertName{
+      std::string(name.substr(0, number)) + "_exps" + std::string(name.substr(suffix)),
+      static_cast<std::size_t>(std::stoul(std::string(expert)))};
 }
 
 bool has_part(std::string_view name, std::string_view part) {

@@ -20,15 +20,15 @@ enum class RowOrder : std::uint8_t {
 
 struct GgufTensor {
   std::string name;
-  std::vector<std::int64_t> shape;    // slowest first
-  std::vector<TensorId> sources;      // whose rows follow one another (experts); empty: `values`
-  std::vector<float> values = {};     // what the container states as numbers (RoPE factors)
-  std::int64_t rows = 1, width = 1;   // as they are copied: a permuted vector has rows of 1
+  std::vector<std::int64_t> shape;   // slowest first
+  std::vector<TensorId> sources;     // whose rows follow one another (experts); empty: `values`
+  std::vector<float> values = {};    // what the container states as numbers (RoPE factors)
+  std::int64_t rows = 1, width = 1;  // as they are copied: a permuted vector has rows of 1
   RowOrder order = RowOrder::kSame;
   std::int64_t head_dim = 0, turned_dims = 0;  // of kRopeHalves; head_dim also of kQkvByGroup
   std::int64_t kv_heads = 0, queries_per_kv_head = 0;  // of kQkvByGroup
-  bool transposed = false;            // the source is [width, rows]
-  float offset = 0;                   // to be added to each weight
+  bool transposed = false;                             // the source is [width, rows]
+  float offset = 0;                                    // to be added to each weight
 
   // Where row `row` lies, counted through the rows of all sources. REQUIRES: 0 <= row < rows.
   std::int64_t stored_row(std::int64_t row) const;

@@ -60,23 +60,28 @@ class Writer {
   GgufHeaderBuilder& header_;
   HfDocument document_;
   HfNode root_, model_;
-  TokenizerParts parts_;                         // without a model
-  std::vector<std::int32_t> place_;              // of each id in the document; -1: not there
-  std::map<std::int32_t, std::string> added_;    // texts of added tokens
-  std::optional<std::int32_t> unknown_;          // the model's own
+  TokenizerParts parts_;                       // without a model
+  std::vector<std::int32_t> place_;            // of each id in the document; -1: not there
+  std::map<std::int32_t, std::string> added_;  // texts of added tokens
+  std::optional<std::int32_t> unknown_;        // the model's own
   bool has_unknown_type_ = false;
   std::vector<std::string> notes_;
 };
 
 std::vector<std::string> Writer::write() {
   read_hf_special_ids(folder_, parts_);
+  // Where no file names them, what stands around a text are they.
+  if (!parts_.bos_id && parts_.prefix_ids.size() == 1) parts_.bos_id = parts_.prefix_ids[0];
+  if (!parts_.eos_id && parts_.suffix_ids.size() == 1) parts_.eos_id = parts_.suffix_ids[0];
   index_tokens();
   const std::string type = model_.type();
   if (type == "Unigram") {
     write_unigram();
   } else if (type == "WordPiece") {
-    fail(ErrorCode::kUnsupported, "{}: a WordPiece vocabulary; supported in a GGUF of a language "
-         "model: BPE, Unigram", source_.path);
+    fail(ErrorCode::kUnsupported,
+         "{}: a WordPiece vocabulary; supported in a GGUF of a language "
+         "model: BPE, Unigram",
+         source_.path);
   } else if (parts_.space_mark.empty()) {
     write_byte_bpe();
   } else {
@@ -104,12 +109,14 @@ void Writer::index_tokens() {
     const std::int64_t id = node.number("id", -1);
     require_row(id);
     added_[static_cast<std::int32_t>(id)] = node.text("content", "");
-    n_greedy += node.flag("lstrip", false) || node.flag("rstrip", false) ||
-                node.flag("single_word", false);
+    n_greedy +=
+        node.flag("lstrip", false) || node.flag("rstrip", false) || node.flag("single_word", false);
   }
   if (n_greedy > 0) {
-    note(fmt::format("{} added tokens take the spaces around them, or stand for whole words only: "
-                     "GGUF cannot say so", n_greedy));
+    note(
+        fmt::format("{} added tokens take the spaces around them, or stand for whole words only: "
+                    "GGUF cannot say so",
+                    n_greedy));
   }
 }
 
@@ -164,16 +171,19 @@ void Writer::write_scores(const std::vector<float>& scores) {
 void Writer::write_byte_bpe() {
   check_normalizers({});
   const bool whole_words = model_.flag("ignore_merges", false);
-  const auto family = find_equal_splits(parts_.pre_tokenizer, whole_words);
+  const auto family = match_splits(parts_.pre_tokenizer, whole_words);
   if (!family) {
     fail(ErrorCode::kUnsupported,
          "{}: cuts text as no pre-tokenizer does that GGUF has a name for (tokenizer.ggml.pre)",
          source_.path);
   }
-  if (family->family.whole_words != whole_words) {
-    note(fmt::format("words that are tokens are {}, but GGUF's '{}' does {}",
-                     whole_words ? "not cut" : "merged like others", family->name,
-                     whole_words ? "cut them" : "not cut them"));
+  if (!family->beyond_ascii) {
+    note(fmt::format("the nearest split that GGUF has a name for, '{}', is another beyond ASCII",
+                     family->name));
+  }
+  if (!family->whole_words) {
+    note(fmt::format("words that are tokens are {}, other than GGUF's '{}' has it",
+                     whole_words ? "taken as they are" : "made by merges", family->name));
   }
   for (const HfNode& step : hf_leaves(root_.child("pre_tokenizer"), "pretokenizers")) {
     if (step.type() != "ByteLevel" || !step.flag("add_prefix_space", true)) continue;
@@ -197,8 +207,10 @@ void Writer::write_sentencepiece() {
   write_tokens("llama", "default");
   MergeScores merges = score_merges(source_, document_, *parts_.vocabulary, n_rows_);
   if (merges.n_other_cuts > 0) {
-    note(fmt::format("{} tokens can be joined in other ways or another order by scores than by the "
-                     "merges: GGUF cannot say so", merges.n_other_cuts));
+    note(
+        fmt::format("{} tokens can be joined in other ways or another order by scores than by the "
+                    "merges: GGUF cannot say so",
+                    merges.n_other_cuts));
   }
   write_scores(merges.scores);
   header_.add_metadata(kPrefix + "add_space_prefix", puts_space_first());
@@ -225,23 +237,22 @@ void Writer::write_unigram() {
   header_.add_metadata(kPrefix + "add_space_prefix", puts_space_first());
 }
 
-// Before a text; GGUF means: and before what follows a special token.
+// GGUF means: before a text and before what follows a special token, even where a space is there.
 bool Writer::puts_space_first() {
-  bool everywhere = false, first = false;
+  bool prepends = false;
   for (const HfNode& step : hf_leaves(root_.child("normalizer"), "normalizers")) {
-    everywhere |= step.type() == "Prepend" && step.text("prepend", "") == kSpaceMark;
+    prepends |= step.type() == "Prepend" && step.text("prepend", "") == kSpaceMark;
   }
   for (const HfNode& step : hf_leaves(root_.child("pre_tokenizer"), "pretokenizers")) {
     if (step.type() != "Metaspace") continue;
-    const std::string scheme = step.text(
-        "prepend_scheme", step.flag("add_prefix_space", true) ? "always" : "never");
-    everywhere |= scheme == "always";
-    first |= scheme == "first";
+    const std::string scheme =
+        step.text("prepend_scheme", step.flag("add_prefix_space", true) ? "always" : "never");
+    if (scheme == "never") continue;
+    prepends = true;
+    note(fmt::format("a space is put before {} that begins with none; GGUF puts one always",
+                     scheme == "first" ? "a text (not behind special tokens)" : "a text"));
   }
-  if (first && !everywhere) {
-    note("a space is put before the text alone; GGUF puts one behind each special token too");
-  }
-  return everywhere || first;
+  return prepends;
 }
 
 void Writer::add_id(const char* name, std::optional<std::int32_t> id) {
@@ -267,7 +278,8 @@ void Writer::write_end_ids() {
   std::vector<std::int32_t> by_text, others;
   add_end_ids(*parts_.special, by_text);
   for (const std::int32_t id : parts_.end_ids) {
-    const bool known = id == parts_.eos_id || std::binary_search(by_text.begin(), by_text.end(), id);
+    const bool known =
+        id == parts_.eos_id || std::binary_search(by_text.begin(), by_text.end(), id);
     if (!known) others.push_back(id);
   }
   const char* const names[] = {"eot", "eom"};
@@ -298,8 +310,9 @@ std::vector<std::string> add_gguf_vocabulary(const std::string& folder, std::int
                                              GgufHeaderBuilder& header) {
   if (!std::filesystem::exists(folder + "/tokenizer.json")) {
     header.add_metadata(kPrefix + "model", std::string("no_vocab"));
-    return {"the folder has no tokenizer.json: the file has no vocabulary, and takes token ids "
-            "alone"};
+    return {
+        "the folder has no tokenizer.json: the file has no vocabulary, and takes token ids "
+        "alone"};
   }
   return Writer(folder, n_rows, header).write();
 }

@@ -109,10 +109,8 @@ constexpr NormalizerType kNormalizers[] = {
      [](const HfNode& node, Normalizer& to) { to.add(Prepend{node.text("prepend", "")}); }},
     {"Replace", add_replace},
     {"BertNormalizer", add_bert},
-    {"Precompiled",
-     [](const HfNode& node, Normalizer& to) {
-       to.add(Charsmap(hf_charsmap(node), source_of(node)));
-     }},
+    {"Precompiled", [](const HfNode& node,
+                       Normalizer& to) { to.add(Charsmap(hf_charsmap(node), source_of(node))); }},
 };
 
 SplitBehavior behavior_of(const HfNode& node, const char* otherwise) {

@@ -8,21 +8,25 @@
 namespace windlass {
 namespace {
 
-// Begins with a space, so that a tokenizer that puts one there is seen like one that does not.
-constexpr std::string_view kProbe =
-    " I've we'LL they'd it's DON'T o'clock 'twas l'été can't've\n"
-    "1 12 123 1234 12345 x1y22z333 3.14159 1,000,000 v2.0 ²³ ٣٤٥٦ １２３４ Ⅷ½ #12345678\n"
+// Both begin with a space, so that a tokenizer that puts one there is seen like one that does not.
+constexpr std::string_view kAscii =
+    " I've we'LL they'd it's DON'T o'clock 'twas can't've\n"
+    "1 12 123 1234 12345 x1y22z333 3.14159 1,000,000 v2.0 #12345678\n"
     "\n\n \n  a\r\n\r\nb \t\tc   d    e\n   \n  f  \n"
-    "CamelCaseWORDSHere HTMLParser iPhone XMLHttp2 ÀÉÎõü straße ΑΒΓαβγ Дом ДОМ дома ǅungla\n"
-    "e\xCC\x81te\xCC\x81 n\xCC\x83o हिन्दी भाषा ไทยนี้ עִבְרִית العَرَبِيَّة\n"
-    "汉字与假名 ひらがなカタカナ 漢字かな交じり文 한국어 문장입니다 ㄱㄴㄷ ㄅㄆㄇ 中文123abc，。！？“引号”…——\n"
+    "CamelCaseWORDSHere HTMLParser iPhone XMLHttp2\n"
     "!!! ??? ... --- *** /// ://x.y/z?a=b&c=d (x) [y] {z} <a href=\"b\"> #!/bin/sh $100 50% a+b=c "
     "~`^|\\ _under_score_ __init__ @user &amp; a|b <|x|> =>\n"
     ".word !word -word (word $word +word \"word 'word /path/to\n"
-    "¿qué? ¡hola! «oui» „nein“ €5 £6 ¥7 ±8 ×9 © ™ ° → ∑ ∞ ≠ ♥ 😀😃 👩‍🚀 🇩🇪 ✅\n"
-    "x\xC2\xA0y\xE3\x80\x80z\xE2\x80\xA8w\xE2\x80\x8Bv\xEF\xBB\xBFu \xC2\xAD\n"
     "                                   deep\n\t\t\t\t\t\t\t\ttabs\n"
     "for (int i = 0; i < 10; ++i) {\n    sum += a[i];\n}\n//comment\n\nend   ";
+constexpr std::string_view kBeyondAscii =
+    " l'été ²³ ٣٤٥٦ １２３４ Ⅷ½ ÀÉÎõü straße ΑΒΓαβγ Дом ДОМ дома ǅungla\n"
+    "e\xCC\x81te\xCC\x81 n\xCC\x83o हिन्दी भाषा ไทยนี้ עִבְרִית العَرَبِيَّة\n"
+    "汉字与假名 ひらがなカタカナ 漢字かな交じり文 한국어 문장입니다 ㄱㄴㄷ ㄅㄆㄇ "
+    "中文123abc，。！？“引号”…——\n"
+    "¿qué? ¡hola! «oui» „nein“ €5 £6 ¥7 ±8 ×9 © ™ ° → ∑ ∞ ≠ ♥ 😀😃 👩‍🚀 🇩🇪 "
+    "✅\n"
+    "x\xC2\xA0y\xE3\x80\x80z\xE2\x80\xA8w\xE2\x80\x8Bv\xEF\xBB\xBFu \xC2\xAD\n";
 
 class Collector final : public PreTokenizer::Sink {
  public:
@@ -30,9 +34,9 @@ class Collector final : public PreTokenizer::Sink {
   std::vector<std::string> pieces;
 };
 
-std::vector<std::string> pieces_of(const PreTokenizer& splits) {
+std::vector<std::string> pieces_of(const PreTokenizer& splits, std::string_view text) {
   Collector collector;
-  splits.split(kProbe, true, collector);
+  splits.split(text, true, collector);
   return std::move(collector.pieces);
 }
 
@@ -45,19 +49,20 @@ void add_family_splits(const NamedSplitFamily& family, PreTokenizer& pre_tokeniz
   }
 }
 
-std::optional<NamedSplitFamily> find_equal_splits(const PreTokenizer& splits, bool whole_words) {
-  const std::vector<std::string> wanted = pieces_of(splits);
-  std::optional<NamedSplitFamily> found;
+std::optional<SplitMatch> match_splits(const PreTokenizer& splits, bool whole_words) {
+  const std::vector<std::string> ascii = pieces_of(splits, kAscii);
+  const std::vector<std::string> other = pieces_of(splits, kBeyondAscii);
+  std::optional<SplitMatch> best;
   for (const NamedSplitFamily& family : split_families()) {
-    const bool better = !found || family.family.whole_words == whole_words;
-    if (!better) continue;
     PreTokenizer candidate;
     add_family_splits(family, candidate);
-    if (pieces_of(candidate) != wanted) continue;
-    found = family;
-    if (family.family.whole_words == whole_words) break;
+    if (pieces_of(candidate, kAscii) != ascii) continue;
+    const SplitMatch match{family.name, pieces_of(candidate, kBeyondAscii) == other,
+                           family.family.whole_words == whole_words};
+    const auto rank = [](const SplitMatch& of) { return 2 * of.beyond_ascii + of.whole_words; };
+    if (!best || rank(match) > rank(*best)) best = match;
   }
-  return found;
+  return best;
 }
 
 }  // namespace windlass
