@@ -244,13 +244,17 @@ TEST_CASE("hostile schemas are bounded") {
   CHECK_THAT(refusal(deep + "true" + std::string(10000, '}')), Contains("nested more than"));
   // Each part doubles the alternatives.
   std::string parts;
-  for (int i = 0; i < 40; ++i) parts += R"({"anyOf":[{"minimum":1},{"maximum":9},{"minimum":2}]},)";
-  CHECK_THAT(refusal("{\"allOf\":[" + parts + "{}]}"), Contains("JSON schema: "));
+  for (int i = 0; i < 40; ++i) {
+    parts += fmt::format(R"({{"anyOf":[{{"minimum":{}}},{{"maximum":{}}},{{"minimum":{}}}]}},)", i,
+                         900 + i, 100 + i);
+  }
+  CHECK_THAT(refusal("{\"allOf\":[" + parts + "{}]}"), Contains("schemas in all"));
   CHECK_THAT(refusal(R"({"type":"string","minLength":100000,"maxLength":9999999})"),
              Contains("is no count"));
-  CHECK_THAT(refusal(R"x({"pattern":"((((a{1000}){1000}){1000}){1000})"})x"), Contains("JSON schema"));
+  // 10^12 characters, in four small rules.
+  CHECK(refusal(R"x({"pattern":"((((a{1000}){1000}){1000}){1000})"})x") == "accepted");
   CHECK_THAT(refusal(R"({"allOf":[{"$ref":"#"}]})"), Contains("JSON schema"));
-CHECK_THAT(refusal(std::string(300 * 1024, ' ')), Contains("too many"));
+  CHECK_THAT(refusal(std::string(300 * 1024, ' ')), Contains("too many"));
 }
 
 TEST_CASE("whatever is sampled under a schema is JSON of the schema") {
