@@ -1,5 +1,6 @@
 #include "src/text/portable_math.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -14,6 +15,17 @@ constexpr double kLn2High = 0x1.62e42fee00000p-1;
 constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
 constexpr double kInverseLn2 = 0x1.71547652b82fep+0;
 
+// 1 / i!
+constexpr std::array<double, 14> kInverseFactorials = [] {
+  std::array<double, 14> values{};
+  double factorial = 1.0;  // 13! = 6.2e9 is exact
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) factorial *= static_cast<double>(i);
+    values[i] = 1.0 / factorial;
+  }
+  return values;
+}();
+
 }  // namespace
 
 double portable_exp(double x) {
@@ -23,8 +35,8 @@ double portable_exp(double x) {
   const double k = std::floor(x * kInverseLn2 + 0.5);
   const double r = (x - k * kLn2High) - k * kLn2Low;
   // Taylor's series: |r| <= 0.3466, and the first term left out is 0.3466^14 / 14! < 5e-18.
-  double sum = 1.0;
-  for (int i = 13; i >= 1; --i) sum = 1.0 + sum * r / i;
+  double sum = kInverseFactorials[13];
+  for (std::size_t i = 13; i-- > 0;) sum = sum * r + kInverseFactorials[i];
   return std::ldexp(sum, static_cast<int>(k));
 }
 

@@ -4,7 +4,6 @@
 #include <map>
 
 #include "src/base/error.h"
-#include "src/text/grammar/utf8_ranges.h"
 #include "src/text/utf8.h"
 
 namespace windlass {

@@ -62,10 +62,4 @@ void append_utf8_sequences(const CodeRange& range, std::vector<Utf8Sequence>& se
   }
 }
 
-void append_utf8(std::int32_t code_point, std::string& text) {
-  std::array<std::uint8_t, 4> bytes{};
-  const std::size_t n = encode(code_point, bytes);
-  for (std::size_t i = 0; i < n; ++i) text += static_cast<char>(bytes[i]);
-}
-
 }  // namespace windlass

@@ -19,7 +19,4 @@ struct Utf8Sequence {
 // REQUIRES: 0 <= first, last <= 0x10FFFF.
 void append_utf8_sequences(const CodeRange& range, std::vector<Utf8Sequence>& sequences);
 
-// UTF-8 of one code point, appended.
-void append_utf8(std::int32_t code_point, std::string& text);
-
 }  // namespace windlass
