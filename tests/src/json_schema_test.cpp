@@ -238,6 +238,13 @@ TEST_CASE("what cannot be met or could not act is refused by name and place") {
   }
 }
 
+TEST_CASE("two choices joined by allOf hold both") {
+  const std::string schema =
+      R"({"anyOf":[{"enum":[1,2,3]},{"enum":[7]}],"allOf":[{"anyOf":[{"enum":[2,7]},{"enum":[3]}]}]})";
+  for (const char* text : {"2", "3", "7"}) CHECK(accepts(schema, text));
+  CHECK(!accepts(schema, "1"));
+}
+
 TEST_CASE("hostile schemas are bounded") {
   std::string deep;
   for (int i = 0; i < 10000; ++i) deep += R"({"items":)";

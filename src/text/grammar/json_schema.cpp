@@ -1,13 +1,12 @@
 #include "src/text/grammar/json_schema.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <map>
 
 #include "src/text/grammar/json_text.h"
+#include "src/text/grammar/schema_keywords.h"
 #include "src/text/grammar/schema_merge.h"
-#include "src/text/utf8.h"
+#include "src/text/grammar/schema_scalars.h"
 
 namespace windlass {
 namespace {
@@ -15,66 +14,6 @@ namespace {
 constexpr int kMostNesting = 64;
 constexpr int kMostSchemas = 20000;          // converted, copies by merging included
 constexpr std::size_t kMostNameBytes = 256;  // of a property beside which others may stand
-constexpr std::int64_t kMostCount = 100000;
-
-const char* const kDate =
-    "^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|"
-    "02-(0[1-9]|1[0-9]|2[0-8]))$";  // the 29th of February is left out: not every year has it
-const char* const kTime =
-    "^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
-    "$";
-const char* const kUuid = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
-
-// Which type a keyword belongs to; "" for those of every type.
-struct Keyword {
-  const char* name;
-  const char* type;
-};
-constexpr Keyword kKeywords[] = {
-    {"properties", "object"},
-    {"required", "object"},
-    {"additionalProperties", "object"},
-    {"items", "array"},
-    {"prefixItems", "array"},
-    {"minItems", "array"},
-    {"maxItems", "array"},
-    {"minLength", "string"},
-    {"maxLength", "string"},
-    {"pattern", "string"},
-    {"format", "string"},
-    {"minimum", "integer"},
-    {"maximum", "integer"},
-    {"exclusiveMinimum", "integer"},
-    {"exclusiveMaximum", "integer"},
-    {"type", ""},
-    {"enum", ""},
-    {"const", ""},
-    {"anyOf", ""},
-    {"oneOf", ""},
-    {"allOf", ""},
-    {"$ref", ""},
-    {"$defs", ""},
-    {"definitions", ""},
-    {"$schema", ""},
-    {"$id", ""},
-    {"$comment", ""},
-    {"title", ""},
-    {"description", ""},
-    {"default", ""},
-    {"examples", ""},
-    {"deprecated", ""},
-    {"readOnly", ""},
-    {"writeOnly", ""},
-};
-constexpr std::array<const char*, 7> kTypes = {"object",  "array",   "string", "number",
-                                               "integer", "boolean", "null"};
-
-const Keyword* find_keyword(const std::string& name) {
-  const auto* found = std::find_if(std::begin(kKeywords), std::end(kKeywords),
-                                   [&](const Keyword& keyword) { return name == keyword.name; });
-  return found == std::end(kKeywords) ? nullptr : found;
-}
-
 class Converter {
  public:
   explicit Converter(const SchemaJson& document) : document_(document) {}
@@ -92,6 +31,7 @@ class Converter {
     return static_cast<std::int32_t>(rules_.rules.size() - 1);
   }
   Expression space() const { return Expression::call(space_); }
+  Expression character() const { return Expression::call(character_); }
   static Expression text(const std::string& literal) { return Expression::literal(literal); }
 
   // The rule of what "#/..." points to; made once, so that a schema may hold itself.
@@ -130,44 +70,18 @@ class Converter {
 
   Expression convert_schema(const SchemaJson& s, const std::string& where) {
     if (s == true) return any_value();
-    if (s == false) throw ImpossibleSchema(message(where, "false accepts nothing"));
+    if (s == false) throw ImpossibleSchema(schema_message(where, "false accepts nothing"));
     if (!s.is_object())
-      fail(ErrorCode::kUsage, "JSON schema: {}: {} is no schema", where, brief(s));
-    check_keywords(s, where);
+      fail(ErrorCode::kUsage, "JSON schema: {}: {} is no schema", where, brief_json(s));
+    check_schema_keywords(s, where);
     if (s.contains("$ref")) return with_reference(s, where);
-    if (s.contains("allOf")) return with_all_of(s, where);
+    // Before allOf: a part that is a choice itself then finds none to be joined with.
     for (const char* key : {"anyOf", "oneOf"}) {
       if (s.contains(key)) return with_choice(s, key, where);
     }
+    if (s.contains("allOf")) return with_all_of(s, where);
     if (s.contains("const") || s.contains("enum")) return values(s, where);
     return typed(s, where);
-  }
-
-  static std::string message(const std::string& where, const std::string& what) {
-    return "JSON schema: " + where + ": " + what;
-  }
-  static std::string brief(const SchemaJson& value) {
-    const std::string dumped = value.dump(-1, ' ', true);
-    return dumped.size() <= 60 ? dumped : dumped.substr(0, 57) + "...";
-  }
-
-  static void check_keywords(const SchemaJson& s, const std::string& where) {
-    for (const auto& [key, value] : s.items()) {
-      if (find_keyword(key) == nullptr)
-        fail(ErrorCode::kUsage, "JSON schema: {}: keyword {} is not supported", where, key);
-    }
-  }
-
-  // Whether anything but annotations stands there beside `key`.
-  static bool stands_alone(const SchemaJson& s, const char* key) {
-    static const std::vector<std::string> kSilent = {
-        "$defs",   "definitions", "$schema",  "$id",        "$comment", "title",
-        "default", "description", "examples", "deprecated", "readOnly", "writeOnly"};
-    for (const auto& [name, value] : s.items()) {
-      if (name != key && std::find(kSilent.begin(), kSilent.end(), name) == kSilent.end())
-        return false;
-    }
-    return true;
   }
 
   static SchemaJson without(SchemaJson s, const char* key) {
@@ -186,12 +100,12 @@ class Converter {
     if (more == true) return schema(base, where);
     if (!more.is_object()) return schema(more, where);
     // What is named but not built on must still be known.
-    check_keywords(more, where);
+    check_schema_keywords(more, where);
     return schema(merge_schemas(base, more, "JSON schema: " + where), where);
   }
 
   Expression with_all_of(const SchemaJson& s, const std::string& where) {
-    const SchemaJson& parts = list(s, "allOf", where);
+    const SchemaJson& parts = schema_list(s, "allOf", where);
     SchemaJson base = without(s, "allOf");
     SchemaJson rest = SchemaJson::array();
     for (std::size_t i = 0; i + 1 < parts.size(); ++i) rest.push_back(parts[i]);
@@ -208,12 +122,6 @@ class Converter {
     return joined(base, last, where);
   }
 
-  static const SchemaJson& list(const SchemaJson& s, const char* key, const std::string& where) {
-    if (!s[key].is_array() || s[key].empty())
-      fail(ErrorCode::kUsage, "JSON schema: {}: {} is no list of at least one", where, key);
-    return s[key];
-  }
-
   // Alternatives that nothing satisfies are left out, unless all are.
   Expression with_choice(const SchemaJson& s, const char* key, const std::string& where) {
     const SchemaJson base = without(s, key);
@@ -222,7 +130,7 @@ class Converter {
     std::string reason;
     const int depth = depth_;
     std::size_t i = 0;
-    for (const SchemaJson& part : list(s, key, where)) {
+    for (const SchemaJson& part : schema_list(s, key, where)) {
       const std::string place = where + "/" + key + "/" + std::to_string(i++);
       try {
         choices.push_back(alone ? schema(part, place) : joined(base, part, place));
@@ -235,66 +143,37 @@ class Converter {
     return Expression::choice(std::move(choices));
   }
 
-  static bool is_of_type(const SchemaJson& value, const SchemaJson& type) {
-    if (type == "integer") {
-      return value.is_number_integer() ||
-             (value.is_number_float() && std::floor(value.get<double>()) == value.get<double>());
-    }
-    if (type == "number") return value.is_number();
-    return type == value.type_name();
-  }
-
   Expression values(const SchemaJson& s, const std::string& where) {
-    SchemaJson wanted = s.contains("enum") ? list(s, "enum", where) : SchemaJson::array();
+    SchemaJson wanted = s.contains("enum") ? schema_list(s, "enum", where) : SchemaJson::array();
     if (s.contains("const")) {
       const bool among = !s.contains("enum") ||
                          std::find(wanted.begin(), wanted.end(), s["const"]) != wanted.end();
       wanted = among ? SchemaJson::array({s["const"]}) : SchemaJson::array();
     }
     for (const auto& [key, value] : s.items()) {
-      if (*find_keyword(key)->type != '\0')
+      if (!keyword_type(key).empty())
         fail(ErrorCode::kUsage, "JSON schema: {}: {} beside a list of values is not supported",
              where, key);
     }
     std::vector<Expression> choices;
     for (const SchemaJson& value : wanted) {
-      const auto fits = [&](const SchemaJson& type) { return is_of_type(value, type); };
-      const std::vector<std::string> types = types_of(s, where);
+      const auto fits = [&](const SchemaJson& type) { return json_is_of_type(value, type); };
+      const std::vector<std::string> types = schema_types(s, where);
       if (!s.contains("type") || std::any_of(types.begin(), types.end(), fits))
         choices.push_back(text(value.dump()));
     }
     if (choices.empty())
-      throw ImpossibleSchema(message(where, "none of its values fits the rest of it"));
+      throw ImpossibleSchema(schema_message(where, "none of its values fits the rest of it"));
     return Expression::choice(std::move(choices));
   }
 
-  // As `type` says; else those that the keywords belong to.
-  static std::vector<std::string> types_of(const SchemaJson& s, const std::string& where) {
-    std::vector<std::string> types;
-    if (s.contains("type")) {
-      const SchemaJson& given = s["type"];
-      for (const SchemaJson& type : given.is_array() ? given : SchemaJson::array({given})) {
-        if (std::find(kTypes.begin(), kTypes.end(), type) == kTypes.end())
-          fail(ErrorCode::kUsage, "JSON schema: {}: unknown type {}", where, brief(type));
-        types.push_back(type);
-      }
-      return types;
-    }
-    for (const auto& [key, value] : s.items()) {
-      const std::string type = find_keyword(key)->type;
-      if (!type.empty() && std::find(types.begin(), types.end(), type) == types.end())
-        types.push_back(type);
-    }
-    return types;
-  }
-
   Expression typed(const SchemaJson& s, const std::string& where) {
-    const std::vector<std::string> types = types_of(s, where);
+    const std::vector<std::string> types = schema_types(s, where);
     for (const auto& [key, value] : s.items()) {
-      const std::string type = find_keyword(key)->type;
+      const std::string type = keyword_type(key);
       if (!type.empty() && std::find(types.begin(), types.end(), type) == types.end()) {
         fail(ErrorCode::kUsage, "JSON schema: {}: {} cannot act on type {}", where, key,
-             brief(s["type"]));
+             brief_json(s["type"]));
       }
     }
     if (types.empty()) return any_value();
@@ -306,8 +185,8 @@ class Converter {
   Expression of_type(const std::string& type, const SchemaJson& s, const std::string& where) {
     if (type == "object") return object(s, where);
     if (type == "array") return array(s, where);
-    if (type == "string") return string(s, where);
-    if (type == "integer") return integer(s, where);
+    if (type == "string") return schema_string(s, character(), where);
+    if (type == "integer") return schema_integer(s, where);
     if (type == "number") return json_number();
     if (type == "boolean") return Expression::choice({text("true"), text("false")});
     return text("null");
@@ -317,106 +196,26 @@ class Converter {
     if (any_ < 0) {
       any_ = add_rule("value", {});
       const SchemaJson empty = SchemaJson::object();
-      Expression body = Expression::choice({object({{"additionalProperties", true}}, "#"),
-                                            array(empty, "#"), string(empty, "#"), json_number(),
-                                            text("true"), text("false"), text("null")});
+      Expression body =
+          Expression::choice({object({{"additionalProperties", true}}, "#"), array(empty, "#"),
+                              schema_string(empty, character(), "#"), json_number(), text("true"),
+                              text("false"), text("null")});
       rules_.rules[static_cast<std::size_t>(any_)].body = std::move(body);
     }
     return Expression::call(any_);
   }
 
-  static std::int64_t count(const SchemaJson& s, const char* key, std::int64_t otherwise,
-                            const std::string& where) {
-    if (!s.contains(key)) return otherwise;
-    const SchemaJson& value = s[key];
-    if (value.is_number_integer() && value >= 0 && value <= kMostCount)
-      return value.get<std::int64_t>();
-    fail(ErrorCode::kUsage, "JSON schema: {}: {} {} is no count from 0 to {}", where, key,
-         brief(value), kMostCount);
-  }
-
-  static void check_order(std::int64_t least, std::int64_t most, const char* names,
-                          const std::string& where) {
-    if (most >= 0 && most < least)
-      throw ImpossibleSchema(
-          message(where, fmt::format("{} {} and {} exclude each other", names, least, most)));
-  }
-
-  Expression string(const SchemaJson& s, const std::string& where) {
-    Expression content;
-    const bool patterned = s.contains("pattern") || s.contains("format");
-    if (patterned) {
-      for (const char* other : {"minLength", "maxLength", "format"}) {
-        if (s.contains(other) && (s.contains("pattern") || other != std::string("format")))
-          fail(ErrorCode::kUsage, "JSON schema: {}: {} beside {} is not supported", where, other,
-               s.contains("pattern") ? "pattern" : "format");
-      }
-      const SchemaJson& value = s.contains("pattern") ? s["pattern"] : s["format"];
-      if (!value.is_string())
-        fail(ErrorCode::kUsage, "JSON schema: {}: {} is no text", where, brief(value));
-      content = s.contains("pattern")
-                    ? json_pattern(value.get<std::string>(), "JSON schema: " + where)
-                    : format(value.get<std::string>(), where);
-    } else {
-      const std::int64_t least = count(s, "minLength", 0, where);
-      const std::int64_t most = count(s, "maxLength", -1, where);
-      check_order(least, most, "minLength, maxLength", where);
-      content = Expression::repeat(Expression::call(character_), least, most);
-    }
-    return Expression::sequence({text("\""), std::move(content), text("\"")});
-  }
-
-  static Expression format(const std::string& name, const std::string& where) {
-    if (name == "date") return json_pattern(kDate, where);
-    if (name == "time") return json_pattern(kTime, where);
-    if (name == "uuid") return json_pattern(kUuid, where);
-    if (name == "date-time") {
-      return Expression::sequence(
-          {json_pattern(kDate, where), text("T"), json_pattern(kTime, where)});
-    }
-    fail(ErrorCode::kUsage,
-         "JSON schema: {}: format {} is not supported; there are date, time, date-time, uuid",
-         where, name);
-  }
-
-  static Expression integer(const SchemaJson& s, const std::string& where) {
-    std::int64_t least = -kMostJsonInteger, most = kMostJsonInteger;
-    const auto bound = [&](const char* key, bool lower, std::int64_t shift) {
-      if (!s.contains(key)) return;
-      if (!s[key].is_number() || std::abs(s[key].get<double>()) > 9e15) {
-        fail(ErrorCode::kUsage, "JSON schema: {}: {} {} is no number within 9e15", where, key,
-             brief(s[key]));
-      }
-      const double value = s[key].get<double>();
-      const double whole = lower ? std::ceil(value) : std::floor(value);
-      const std::int64_t edge = static_cast<std::int64_t>(whole) + (whole == value ? shift : 0);
-      if (lower) {
-        least = std::max(least, edge);
-      } else {
-        most = std::min(most, edge);
-      }
-    };
-    bound("minimum", true, 0);
-    bound("exclusiveMinimum", true, 1);
-    bound("maximum", false, 0);
-    bound("exclusiveMaximum", false, -1);
-    if (most < least)
-      throw ImpossibleSchema(
-          message(where, fmt::format("no integer is from {} to {}", least, most)));
-    return json_integer(least, most);
-  }
-
   Expression array(const SchemaJson& s, const std::string& where) {
     const SchemaJson prefix =
-        s.contains("prefixItems") ? list(s, "prefixItems", where) : SchemaJson::array();
+        s.contains("prefixItems") ? schema_list(s, "prefixItems", where) : SchemaJson::array();
     const auto n_prefix = static_cast<std::int64_t>(prefix.size());
     const SchemaJson items = s.contains("items") ? s["items"] : SchemaJson(true);
     if (items.is_array())
       fail(ErrorCode::kUsage, "JSON schema: {}: items is a list; use prefixItems", where);
-    const std::int64_t least = count(s, "minItems", 0, where);
-    std::int64_t most = count(s, "maxItems", -1, where);
+    const std::int64_t least = schema_count(s, "minItems", 0, where);
+    std::int64_t most = schema_count(s, "maxItems", -1, where);
     if (items == false) most = most < 0 ? n_prefix : std::min(most, n_prefix);
-    check_order(least, most, "minItems, maxItems", where);
+    check_count_order(least, most, "minItems, maxItems", where);
 
     const auto comma = [&] { return Expression::sequence({text(","), space()}); };
     Expression
@@ -484,19 +283,6 @@ class Converter {
                                  space(), text("}")});
   }
 
-  static std::vector<std::string> required_names(const SchemaJson& s, const std::string& where) {
-    std::vector<std::string> names;
-    if (!s.contains("required")) return names;
-    const SchemaJson& given = s["required"];
-    if (!given.is_array()) fail(ErrorCode::kUsage, "JSON schema: {}: required is no list", where);
-    for (const SchemaJson& name : given) {
-      if (!name.is_string())
-        fail(ErrorCode::kUsage, "JSON schema: {}: required {} is no name", where, brief(name));
-      names.push_back(name);
-    }
-    return names;
-  }
-
   Expression named(Expression name, Expression value) const {
     return Expression::sequence({std::move(name), text(":"), space(), std::move(value)});
   }
@@ -509,7 +295,7 @@ class Converter {
       const std::string dumped = SchemaJson(name).dump();
       if (dumped.size() > kMostNameBytes)
         fail(ErrorCode::kUsage, "JSON schema: {}: the name {} is longer than {} bytes", where,
-             brief(name), kMostNameBytes);
+             brief_json(name), kMostNameBytes);
       if (dumped == "\"" + name + "\"") names.push_back(name);
     }
     if (names.size() < properties.size()) {
@@ -517,8 +303,8 @@ class Converter {
            "JSON schema: {}: additionalProperties beside a name that JSON escapes is not supported",
            where);
     }
-    Expression key = names.empty() ? Expression::repeat(Expression::call(character_), 0, -1)
-                                   : json_string_except(names);
+    Expression key =
+        names.empty() ? Expression::repeat(character(), 0, -1) : json_string_except(names);
     return named(Expression::sequence({text("\""), std::move(key), text("\"")}),
                  schema(additional, where + "/additionalProperties"));
   }
