@@ -211,8 +211,9 @@ TEST_CASE("what cannot be met or could not act is refused by name and place") {
       {R"({"type":"strnig"})", "#: unknown type \"strnig\""},
       {R"({"properties":{"a":{"multipleOf":3}}})", "#/properties/a: keyword multipleOf"},
       {R"({"type":"integer","minLength":1})", "minLength cannot act on type \"integer\""},
-      {R"({"type":"number","minimum":1})", "minimum cannot act on type \"number\""},
-      {R"({"minimum":3,"maximum":2})", "no integer is from 3 to 2"},
+      {R"({"type":"string","minimum":1})", "minimum cannot act on type \"string\""},
+      {R"({"type":"number","minimum":0.2,"maximum":0.8})", "no whole number"},
+      {R"({"type":"integer","minimum":3,"maximum":2})", "no integer is from 3 to 2"},
       {R"({"minLength":3,"maxLength":2})", "minLength, maxLength 3 and 2 exclude each other"},
       {R"({"minItems":3,"maxItems":2})", "minItems, maxItems 3 and 2"},
       {R"({"minItems":-1})", "minItems -1 is no count"},
@@ -220,7 +221,7 @@ TEST_CASE("what cannot be met or could not act is refused by name and place") {
       {R"({"enum":[]})", "enum is no list of at least one"},
       {R"({"enum":[1],"minimum":0})", "minimum beside a list of values"},
       {R"({"allOf":[{"type":"null"},{"type":"string"}]})", "exclude each other"},
-      {R"({"anyOf":[{"minimum":3,"maximum":2}]})", "#/anyOf/0: no integer"},
+      {R"({"anyOf":[{"minimum":3,"maximum":2}]})", "#/anyOf/0: no whole number"},
       {R"({"$ref":"#/$defs/x"})", "$ref #/$defs/x points to nothing"},
       {R"({"$ref":"other.json"})", "leads out of the document"},
       {R"x({"pattern":"(?=x)"})x", "(?"},
@@ -236,6 +237,19 @@ TEST_CASE("what cannot be met or could not act is refused by name and place") {
     INFO(schema);
     CHECK_THAT(refusal(schema), Contains(says));
   }
+}
+
+TEST_CASE("bounded numbers stay within their bounds") {
+  const std::string unit = R"({"type":"number","minimum":0,"exclusiveMaximum":1})";
+  for (const char* text : {"0", "0.25", "0.01", "0.9999999"}) CHECK(accepts(unit, text));
+  for (const char* text : {"1", "-0.5", "1.5", "0.0", "2", "1e-1"})
+    CHECK_FALSE(accepts(unit, text));
+  const std::string below = R"({"type":"number","maximum":-2})";
+  for (const char* text : {"-2", "-2.5", "-300"}) CHECK(accepts(below, text));
+  for (const char* text : {"-1.5", "0", "2.5", "-1"}) CHECK_FALSE(accepts(below, text));
+  const std::string around = R"({"type":"number","exclusiveMinimum":-1.5,"maximum":2})";
+  for (const char* text : {"-1", "-0.5", "0", "0.5", "1.75", "2"}) CHECK(accepts(around, text));
+  for (const char* text : {"-1.5", "-1.25", "-2", "2.5", "3"}) CHECK_FALSE(accepts(around, text));
 }
 
 TEST_CASE("two choices joined by allOf hold both") {

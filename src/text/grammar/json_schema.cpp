@@ -169,9 +169,12 @@ class Converter {
 
   Expression typed(const SchemaJson& s, const std::string& where) {
     const std::vector<std::string> types = schema_types(s, where);
+    const auto has = [&](const std::string& type) {
+      return std::find(types.begin(), types.end(), type) != types.end();
+    };
     for (const auto& [key, value] : s.items()) {
       const std::string type = keyword_type(key);
-      if (!type.empty() && std::find(types.begin(), types.end(), type) == types.end()) {
+      if (!type.empty() && !has(type) && !(type == "number" && has("integer"))) {
         fail(ErrorCode::kUsage, "JSON schema: {}: {} cannot act on type {}", where, key,
              brief_json(s["type"]));
       }
@@ -187,7 +190,7 @@ class Converter {
     if (type == "array") return array(s, where);
     if (type == "string") return schema_string(s, character(), where);
     if (type == "integer") return schema_integer(s, where);
-    if (type == "number") return json_number();
+    if (type == "number") return schema_number(s, where);
     if (type == "boolean") return Expression::choice({text("true"), text("false")});
     return text("null");
   }

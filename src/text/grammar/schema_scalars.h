@@ -1,4 +1,4 @@
-// Strings and integers of a JSON schema as expressions.
+// Strings and numbers of a JSON schema as expressions.
 #pragma once
 
 #include <string>
@@ -14,5 +14,7 @@ Expression schema_string(const SchemaJson& s, const Expression& character,
                          const std::string& where);
 // An integer within minimum, maximum, exclusiveMinimum and exclusiveMaximum. Errors alike.
 Expression schema_integer(const SchemaJson& s, const std::string& where);
+// The same of any number; bounded ones are written without an exponent.
+Expression schema_number(const SchemaJson& s, const std::string& where);
 
 }  // namespace windlass
