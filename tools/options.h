@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/text/sampler.h"
+#include "src/text/sampling_options.h"
 
 namespace CLI {
 class App;
@@ -41,7 +41,11 @@ struct Options {
   bool raw = false, conversation = false, ignore_eos = false;
   std::string system_prompt, chat_template, tools;
   std::vector<std::string> stop;
-  SamplingOptions sampling;
+  SamplingOptions sampling;  // but for the three that are lists in text form
+  std::string samplers = sampler_stages_text(SamplingOptions().stages);
+  std::vector<std::string> logit_bias;
+  std::vector<std::string> dry_sequence_breakers = SamplingOptions().dry_sequence_breakers;
+  std::string grammar, grammar_file, json_schema, json_schema_file;
 
   std::string output;
   std::int64_t depth_tokens = 0;
@@ -65,6 +69,8 @@ void add_receipt_options(CLI::App& app, Options& options);
 void add_text_options(CLI::App& app, Options& options);  // -p -f and how special tokens are read
 void add_ids_option(CLI::App& app, Options& options);
 void add_generation_options(CLI::App& app, Options& options);
+void add_sampling_options(CLI::App& app, Options& options);
+void add_grammar_options(CLI::App& app, Options& options);
 void add_plan_options(CLI::App& app, Options& options);
 void add_convert_options(CLI::App& app, Options& options);
 void add_synth_options(CLI::App& app, Options& options);

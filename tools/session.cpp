@@ -148,7 +148,10 @@ TextLimit prompt_text_limit(const Options& options, const Model& model,
 
 std::string read_prompt_text(const Invocation& invocation, const TextLimit& limit) {
   const Options& options = invocation.options;
-  if (!invocation.given("file")) return options.prompt;
+  if (!invocation.given("file")) {
+    require_utf8(options.prompt, "-p");
+    return options.prompt;
+  }
   std::string text = read_text_file(options.file, limit);
   if (text.ends_with('\n')) text.pop_back();  // editors add one
   return text;
