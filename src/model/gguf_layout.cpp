@@ -7,7 +7,6 @@
 
 #include "src/base/check.h"
 #include "src/base/error.h"
-#include "src/model/model_spec.h"
 
 namespace windlass {
 namespace {
@@ -172,11 +171,12 @@ std::int64_t GgufTensor::stored_row(std::int64_t row) const {
   return row;
 }
 
+std::vector<GgufTensor> gguf_layout(const TensorTable& table, const ModelSpec& spec) {
+  return Layout(table, spec).tensors();
+}
+
 std::vector<GgufTensor> gguf_layout(const TensorTable& table) {
-  if (!table.folder.empty()) {
-    const ModelSpec spec = read_model_spec(table);
-    return Layout(table, spec).tensors();
-  }
+  if (!table.folder.empty()) return gguf_layout(table, read_model_spec(table));
   std::vector<GgufTensor> tensors;
   for (std::size_t i = 0; i < table.tensors.size(); ++i) {
     tensors.push_back(as_stored(table, static_cast<TensorId>(static_cast<std::int32_t>(i))));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/format/tensor_table.h"
+#include "src/model/model_spec.h"
 
 namespace windlass {
 
@@ -37,5 +38,7 @@ struct GgufTensor {
 // In the order of the container's files, numbers first.
 // Errors: of a folder as read_model_spec; Error(kUnsupported) for experts of different types.
 std::vector<GgufTensor> gguf_layout(const TensorTable& table);
+// Of a folder whose spec is known.
+std::vector<GgufTensor> gguf_layout(const TensorTable& table, const ModelSpec& spec);
 
 }  // namespace windlass
