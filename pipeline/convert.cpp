@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "pipeline/encode_rows.h"
-#include "pipeline/row_reader.h"
+#include "pipeline/stored_rows.h"
 #include "src/base/checksum.h"
 #include "src/base/error.h"
 #include "src/base/resumable_file.h"
@@ -50,7 +50,7 @@ class Converter {
   const TensorTable& source_;
   const ConvertOptions& options_;
   const std::vector<GgufTensor> layout_;
-  const RowReader reader_;
+  const StoredRowReader reader_;
   std::vector<DType> types_;
   ConvertReport report_;
   GgufHeaderBuilder builder_;

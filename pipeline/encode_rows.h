@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "cpu_kernels/op_table.h"
-#include "pipeline/row_reader.h"
+#include "pipeline/stored_rows.h"
 
 namespace windlass {
 

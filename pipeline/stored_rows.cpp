@@ -1,4 +1,4 @@
-#include "pipeline/row_reader.h"
+#include "pipeline/stored_rows.h"
 
 #include <algorithm>
 #include <cstring>
@@ -9,24 +9,24 @@
 
 namespace windlass {
 
-RowReader::RowReader(const TensorTable& table) : table_(table) {
+StoredRowReader::StoredRowReader(const TensorTable& table) : table_(table) {
   for (const ModelFile& file : table.files) {
     files_.push_back(std::make_unique<PosixFile>(file.path));
   }
 }
 
-DType RowReader::type_of(const GgufTensor& tensor) const {
+DType StoredRowReader::type_of(const GgufTensor& tensor) const {
   return tensor.sources.empty() ? DType::kF32 : table_.at(tensor.sources.front()).type;
 }
 
-std::int64_t RowReader::row_bytes(const GgufTensor& tensor) const {
+std::int64_t StoredRowReader::row_bytes(const GgufTensor& tensor) const {
   // Of permuted rows: a slot, and the pair that is sorted to find it.
   const std::int64_t sorting = tensor.order == RowOrder::kSame ? 0 : 4 + 16;
   return windlass::row_bytes(type_of(tensor), tensor.width) + sorting;
 }
 
-void RowReader::read(const GgufTensor& tensor, std::int64_t first, std::int64_t n,
-                     StoredRows& rows) const {
+void StoredRowReader::read(const GgufTensor& tensor, std::int64_t first, std::int64_t n,
+                           StoredRows& rows) const {
   WINDLASS_CHECK(first >= 0 && n > 0 && first + n <= tensor.rows, first, n, tensor.rows);
   rows.type = type_of(tensor);
   rows.slots.clear();
@@ -45,8 +45,8 @@ void RowReader::read(const GgufTensor& tensor, std::int64_t first, std::int64_t 
 }
 
 // Rows that follow one another in the container, through the ends of sources.
-void RowReader::read_run(const GgufTensor& tensor, std::int64_t stored_row, std::int64_t n,
-                         std::byte* into) const {
+void StoredRowReader::read_run(const GgufTensor& tensor, std::int64_t stored_row, std::int64_t n,
+                               std::byte* into) const {
   const std::int64_t rows_each = tensor.rows / std::ssize(tensor.sources);
   const std::int64_t row_bytes = windlass::row_bytes(type_of(tensor), tensor.width);
   while (n > 0) {
@@ -65,8 +65,8 @@ void RowReader::read_run(const GgufTensor& tensor, std::int64_t stored_row, std:
 }
 
 // In the order of the file, where whole heads are one run.
-void RowReader::read_ordered(const GgufTensor& tensor, std::int64_t first, std::int64_t n,
-                             StoredRows& rows) const {
+void StoredRowReader::read_ordered(const GgufTensor& tensor, std::int64_t first, std::int64_t n,
+                                   StoredRows& rows) const {
   std::vector<std::pair<std::int64_t, std::int32_t>> places;  // stored row, and which it is here
   places.reserve(static_cast<std::size_t>(n));
   for (std::int64_t i = 0; i < n; ++i) {
@@ -86,8 +86,8 @@ void RowReader::read_ordered(const GgufTensor& tensor, std::int64_t first, std::
 }
 
 // A row is a column of the source, [width, tensor.rows].
-void RowReader::read_columns(const GgufTensor& tensor, std::int64_t first, std::int64_t n,
-                             StoredRows& rows) const {
+void StoredRowReader::read_columns(const GgufTensor& tensor, std::int64_t first, std::int64_t n,
+                                   StoredRows& rows) const {
   const Extent& extent = table_.at(tensor.sources.front()).extent;
   const PosixFile& file = *files_[static_cast<std::size_t>(index_of(extent.file))];
   const std::int64_t weight_bytes = rows.weight_stride;

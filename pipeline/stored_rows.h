@@ -26,9 +26,9 @@ struct StoredRows {
 };
 
 // Owner-thread. The table must outlive it.
-class RowReader {
+class StoredRowReader {
  public:
-  explicit RowReader(const TensorTable& table);
+  explicit StoredRowReader(const TensorTable& table);
 
   DType type_of(const GgufTensor& tensor) const;
   // Of a row in memory, with what is kept to find it.
