@@ -95,6 +95,12 @@ constexpr std::array kArchitectures = {
         .ffn_bias = Presence::kYes,
         .window = WindowKind::kAll,
     },
+    Architecture{
+        .name = "stablelm",
+        .norm = NormKind::kLayer,
+        .norm_bias = Presence::kYes,
+        .qkv_bias = Presence::kMaybe,
+    },
 };
 
 }  // namespace

@@ -33,6 +33,7 @@ const std::vector<Reference> kReferences = {
     {"falcon_new", "f32", "model.gguf"},
     {"gpt2", "f32", "model.gguf"},
     {"starcoder2", "f32", "model.gguf"},
+    {"stablelm", "f32", "model.gguf"},
 };
 
 nlohmann::json convert(const std::string& model, const std::string& out, const std::string& type) {

@@ -40,6 +40,7 @@ const std::vector<std::string> kFloatModels = {
     "falcon_new",
     "gpt2",
     "starcoder2",
+    "stablelm",
 };
 
 // What stands for the Hugging Face folder itself.
@@ -63,6 +64,7 @@ const std::vector<std::string> kFolders = {
     "gpt2",
     "opt",
     "starcoder2",
+    "stablelm",
 };
 
 void check_logits(const std::string& model, const Arguments& flags, const Tolerance& tolerance,

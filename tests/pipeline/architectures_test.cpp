@@ -60,8 +60,9 @@ struct Cut {
   Plan plan;
 };
 
-const std::vector<std::string> kModels = {"llama", "qwen2",  "qwen3", "gemma2",     "gemma3",
-                                          "phi3",  "falcon", "gpt2",  "falcon_new", "starcoder2"};
+const std::vector<std::string> kModels = {"llama",      "qwen2",      "qwen3",   "gemma2",
+                                          "gemma3",     "phi3",       "falcon",  "gpt2",
+                                          "falcon_new", "starcoder2", "stablelm"};
 
 TEST_CASE(
     "every architecture gives the same bits with all weights streamed as with all in memory") {
