@@ -47,7 +47,8 @@ void StoredRowReader::read(const GgufTensor& tensor, std::int64_t first, std::in
 // Rows that follow one another in the container, through the ends of sources.
 void StoredRowReader::read_run(const GgufTensor& tensor, std::int64_t stored_row, std::int64_t n,
                                std::byte* into) const {
-  const std::int64_t rows_each = tensor.rows / std::ssize(tensor.sources);
+  const TensorInfo& one = table_.at(tensor.sources.front());
+  const std::int64_t rows_each = one.n_rows() * one.n_cols() / tensor.width;
   const std::int64_t row_bytes = windlass::row_bytes(type_of(tensor), tensor.width);
   while (n > 0) {
     const std::int64_t row = stored_row % rows_each;
@@ -85,16 +86,22 @@ void StoredRowReader::read_ordered(const GgufTensor& tensor, std::int64_t first,
   }
 }
 
-// A row is a column of the source, [width, tensor.rows].
+// A row is a column of the source's head: a matrix of stored_head_rows by head_rows.
 void StoredRowReader::read_columns(const GgufTensor& tensor, std::int64_t first, std::int64_t n,
                                    StoredRows& rows) const {
   const Extent& extent = table_.at(tensor.sources.front()).extent;
   const PosixFile& file = *files_[static_cast<std::size_t>(index_of(extent.file))];
-  const std::int64_t weight_bytes = rows.weight_stride;
-  for (std::int64_t i = 0; i < tensor.width; ++i) {
-    file.read_at(extent.offset_bytes + (i * tensor.rows + first) * weight_bytes,
-                 std::span(rows.data.data() + i * n * weight_bytes,
-                           static_cast<std::size_t>(n * weight_bytes)));
+  const std::int64_t weight_bytes = rows.weight_stride, n_columns = tensor.head_rows();
+  for (std::int64_t done = 0; done < n;) {
+    const std::int64_t head = (first + done) / n_columns, column = (first + done) % n_columns;
+    const std::int64_t piece = std::min(n - done, n_columns - column);
+    for (std::int64_t i = 0; i < tensor.width; ++i) {
+      const std::int64_t stored = (head * tensor.stored_head_rows + i) * n_columns + column;
+      file.read_at(extent.offset_bytes + stored * weight_bytes,
+                   std::span(rows.data.data() + (i * n + done) * weight_bytes,
+                             static_cast<std::size_t>(piece * weight_bytes)));
+    }
+    done += piece;
   }
   rows.row_stride = weight_bytes;
   rows.weight_stride = n * weight_bytes;

@@ -47,6 +47,7 @@ class Layout {
  private:
   void add(TensorId id);
   void add_expert(TensorId id, const ExpertName& name);
+  void add_latent_heads(TensorId id);
   void order_rows(GgufTensor& tensor) const;
   void finish_experts(GgufTensor& tensor) const;
 
@@ -85,11 +86,13 @@ void Layout::order_rows(GgufTensor& tensor) const {
 void Layout::add(TensorId id) {
   const TensorInfo& info = table_.at(id);
   if (const auto expert = expert_name(info.name)) return add_expert(id, *expert);
+  if (info.name.ends_with(".attn_kv_b.weight")) return add_latent_heads(id);
   GgufTensor tensor = as_stored(table_, id);
   if (info.transposed) {
     tensor.transposed = true;
     std::swap(tensor.shape[0], tensor.shape[1]);
     std::swap(tensor.rows, tensor.width);
+    tensor.stored_head_rows = tensor.width;
   }
   if (tensor.name.ends_with("_norm.weight")) tensor.offset = table_.conventions.norm_offset;
   order_rows(tensor);
@@ -106,6 +109,32 @@ void Layout::add_expert(TensorId id, const ExpertName& name) {
   std::vector<TensorId>& sources = tensors_[found->second].sources;
   sources.resize(std::max(sources.size(), name.expert + 1), kNoTensor);
   sources[name.expert] = id;
+}
+
+// What unfolds the latent of DeepSeek's attention: for each head the rows of its key, then those of
+// its value. GGUF has the keys' part transposed, so that it can be applied to queries.
+void Layout::add_latent_heads(TensorId id) {
+  const std::string& name = table_.at(id).name;
+  const std::string prefix = name.substr(0, name.rfind("attn_kv_b"));
+  GgufTensor key = as_stored(table_, id);
+  key.heads = spec_.n_heads;
+  key.stored_head_rows = key.rows / key.heads;
+  const std::int64_t rank = key.width;
+  const std::int64_t value_dim = table_.require_int(
+      spec_.architecture + ".attention.value_length_mla", 1, key.stored_head_rows - 1);
+  GgufTensor value = key;
+  value.name = prefix + "attn_v_b.weight";
+  value.order = RowOrder::kPartOfHeads;
+  value.skipped_head_rows = key.stored_head_rows - value_dim;
+  value.rows = key.heads * value_dim;
+  value.shape = {key.heads, value_dim, rank};
+  key.name = prefix + "attn_k_b.weight";
+  key.transposed = true;
+  key.rows = key.heads * rank;
+  key.width = value.skipped_head_rows;
+  key.shape = {key.heads, rank, key.width};
+  tensors_.push_back(std::move(key));
+  tensors_.push_back(std::move(value));
 }
 
 void Layout::finish_experts(GgufTensor& tensor) const {
@@ -165,6 +194,8 @@ std::int64_t GgufTensor::stored_row(std::int64_t row) const {
       return row_of_halves(*this, row);
     case RowOrder::kQkvByGroup:
       return row_by_group(*this, row);
+    case RowOrder::kPartOfHeads:
+      return row / head_rows() * stored_head_rows + skipped_head_rows + row % head_rows();
     case RowOrder::kSame:
       break;
   }

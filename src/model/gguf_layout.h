@@ -15,8 +15,9 @@ namespace windlass {
 // How rows are ordered in the container, where GGUF has them otherwise.
 enum class RowOrder : std::uint8_t {
   kSame,
-  kRopeHalves,  // in each head the pairs that RoPE turns are halves; GGUF: neighbours
-  kQkvByGroup,  // for each KV head its query heads, key, value; GGUF: all queries, keys, values
+  kRopeHalves,   // in each head the pairs that RoPE turns are halves; GGUF: neighbours
+  kQkvByGroup,   // for each KV head its query heads, key, value; GGUF: all queries, keys, values
+  kPartOfHeads,  // in each head other rows come first
 };
 
 struct GgufTensor {
@@ -26,12 +27,17 @@ struct GgufTensor {
   std::vector<float> values = {};    // what the container states as numbers (RoPE factors)
   std::int64_t rows = 1, width = 1;  // as they are copied: a permuted vector has rows of 1
   RowOrder order = RowOrder::kSame;
-  std::int64_t head_dim = 0, turned_dims = 0;  // of kRopeHalves; head_dim also of kQkvByGroup
+  std::int64_t head_dim = 0, turned_dims = 0;          // of kRopeHalves; head_dim also of the next
   std::int64_t kv_heads = 0, queries_per_kv_head = 0;  // of kQkvByGroup
-  bool transposed = false;                             // the source is [width, rows]
-  float offset = 0;                                    // to be added to each weight
+  bool transposed = false;  // rows are the source's columns, in each head by itself
+  // Of kPartOfHeads and of transposed ones: rows of a head in the source, those before ours among
+  // them. A transposed matrix without heads is one head.
+  std::int64_t heads = 1, stored_head_rows = 0, skipped_head_rows = 0;
+  float offset = 0;  // to be added to each weight
 
-  // Where row `row` lies, counted through the rows of all sources. REQUIRES: 0 <= row < rows.
+  std::int64_t head_rows() const { return rows / heads; }
+  // Where row `row` lies, counted through the rows of all sources. REQUIRES: 0 <= row < rows, not
+  // transposed.
   std::int64_t stored_row(std::int64_t row) const;
 };
 
