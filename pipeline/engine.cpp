@@ -40,7 +40,9 @@ struct Engine::State {
   OpRunnerParts op_runner_parts();
   std::vector<float> read_rope_factors(const RopeSpec& spec);
   void note_fallbacks();
-  Counters counters() const { return {now_s(), tiers.disk_to_host(), executor.stats()}; }
+  Counters counters() const {
+    return {now_s(), tiers.disk_to_host(), executor.stats(), experts.stats()};
+  }
   void stop_if_interrupted() const {
     if (options.interrupted && options.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
   }
@@ -66,6 +68,7 @@ struct Engine::State {
   RopeTable rope, window_rope;
   OpRunner runner;
   Ring ring;
+  ExpertCache experts;
   Executor executor;
 
   double load_s = 0;
@@ -94,8 +97,11 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
                   read_rope_factors(model.spec.window_rope.value_or(model.spec.rope))),
       runner(op_runner_parts()),
       ring(tiers, memory.ring(), plan.placement().ring_slots, plan.placement().slot_bytes),
-      executor(tiers, runner, ring, std::max(most_blocks(plan.with_head), most_blocks(plan.decode)),
-               options.overlap, tracing() ? &trace : nullptr),
+      experts(tiers, plan.experts, memory.experts(), plan.placement().expert_slots,
+              plan.placement().expert_slot_bytes),
+      executor(tiers, runner, ring, experts,
+               std::max(most_blocks(plan.with_head), most_blocks(plan.decode)), options.overlap,
+               tracing() ? &trace : nullptr),
       last_logits(static_cast<std::size_t>(model.spec.n_vocab)) {
   note_fallbacks();
 }

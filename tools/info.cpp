@@ -46,11 +46,20 @@ Contents contents_of(const TensorTable& table) {
 
 // Names for the JSON keys and, with blanks for underscores, for people.
 std::vector<std::pair<std::string, std::int64_t>> hyperparameters(const ModelSpec& spec) {
-  return {{"layers", spec.n_layers},     {"embd", spec.d_model},
-          {"ffn", spec.d_ffn},           {"heads", spec.n_heads},
-          {"kv_heads", spec.n_kv_heads}, {"head_dim", spec.head_dim},
-          {"vocab", spec.n_vocab},       {"context_length", spec.context_length},
-          {"rope_dims", spec.rope.dims}};
+  std::vector<std::pair<std::string, std::int64_t>> all = {
+      {"layers", spec.n_layers},     {"embd", spec.d_model},
+      {"ffn", spec.d_ffn},           {"heads", spec.n_heads},
+      {"kv_heads", spec.n_kv_heads}, {"head_dim", spec.head_dim},
+      {"vocab", spec.n_vocab},       {"context_length", spec.context_length},
+      {"rope_dims", spec.rope.dims}};
+  if (spec.experts.n_experts > 0) {
+    all.insert(all.end(), {{"experts", spec.experts.n_experts},
+                           {"experts_used", spec.experts.n_used},
+                           {"expert_ffn", spec.experts.d_ffn},
+                           {"shared_ffn", spec.experts.d_shared},
+                           {"dense_layers", spec.experts.n_dense_layers}});
+  }
+  return all;
 }
 
 std::string text_or(const std::string* text, const char* otherwise) {

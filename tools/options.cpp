@@ -101,15 +101,17 @@ void add_convert_options(CLI::App& app, Options& o) {
 
 void add_synth_options(CLI::App& app, Options& o) {
   app.add_option("output", o.output, "file to write (OUT.gguf)");
-  app.add_option("--preset", o.shape.preset, "llama-1b | 3b | 8b | 70b");
+  app.add_option("--preset", o.shape.preset, "llama-1b | 3b | 8b | 70b | mixtral-8x7b");
   app.add_option("--type", o.weight_type,
                  "of the matrices: f32, f16, bf16, q4_0, q4_k, iq4_xs or any other of ggml's");
   app.add_option("--layers", o.shape.layers, "instead of a preset: transformer layers");
   app.add_option("--embd", o.shape.embd, "model width");
-  app.add_option("--ffn", o.shape.ffn, "feed-forward width");
+  app.add_option("--ffn", o.shape.ffn, "feed-forward width, of each expert where there are some");
   app.add_option("--heads", o.shape.heads, "query heads");
   app.add_option("--kv-heads", o.shape.kv_heads, "K and V heads; 0: as --heads");
   app.add_option("--head-dim", o.shape.head_dim, "0: embd / heads");
+  app.add_option("--experts", o.shape.experts, "experts of each layer; 0: a dense model");
+  app.add_option("--experts-used", o.shape.experts_used, "experts that a token goes through");
   app.add_option("--vocab", o.shape.vocab,
                  "rows of the embedding; 0: the preset's or the tokenizer's");
   app.add_option("--tokenizer", o.tokenizer_from, "copy the tokenizer of this GGUF");

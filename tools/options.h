@@ -17,6 +17,7 @@ namespace windlass {
 struct SynthShape {
   std::string preset;
   std::int64_t layers = 0, embd = 0, ffn = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0;
+  std::int64_t experts = 0, experts_used = 0;
 };
 
 // Values as given; what they mean is checked where they are used.

@@ -106,10 +106,8 @@ constexpr NameRule kOptNames[] = {
 };
 
 constexpr FixedSetting kSilu[] = {{"hidden_act", "\"silu\""}};
-constexpr FixedSetting kQwen3Moe[] = {{"hidden_act", "\"silu\""},
-                                      {"decoder_sparse_step", "1"},
-                                      {"mlp_only_layers", "[]"},
-                                      {"norm_topk_prob", "true"}};
+constexpr FixedSetting kQwen3Moe[] = {
+    {"hidden_act", "\"silu\""}, {"decoder_sparse_step", "1"}, {"mlp_only_layers", "[]"}};
 constexpr FixedSetting kGemma[] = {{"hidden_activation", "\"gelu_pytorch_tanh\""},
                                    {"use_bidirectional_attention", "false"}};
 constexpr FixedSetting kFalcon[] = {

@@ -14,6 +14,7 @@ namespace {
 
 using testing::table_of;
 using testing::TinyLlama;
+using testing::TinyMixture;
 
 struct Built {
   TensorTable table;
@@ -192,13 +193,13 @@ TEST_CASE("without an output matrix the embedding serves as the head") {
 namespace {
 
 // The ops of one layer of a golden model, without the names' prefix.
-std::vector<std::string> layer_ops(const std::string& name) {
+std::vector<std::string> layer_ops(const std::string& name, int layer = 0) {
   const TensorTable table =
       read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/" + name + "/model.gguf");
   std::vector<std::string> ops;
   for (const GraphOp& op :
        build_layer_graph(read_model_spec(table), table, Activations::kInt8).ops) {
-    if (op.layer == 0) ops.push_back(op.label.substr(6));
+    if (op.layer == layer) ops.push_back(op.label.substr(6));
   }
   return ops;
 }
@@ -227,6 +228,56 @@ TEST_CASE("layers of other architectures have the parts that their descriptions 
                                          "kv_append", "attention", "attn_output", "ffn_norm",
                                          "ffn_up",    "ffn_act",   "ffn_down"};
   CHECK(layer_ops("phi3") == phi3);
+}
+
+TEST_CASE("a mixture's rows are routed before the shared network and go home after the experts") {
+  const std::vector<std::string> mixtral = {
+      "attn_norm", "attn_q",        "attn_k",      "attn_v",       "rope_q",        "rope_k",
+      "kv_append", "attention",     "attn_output", "ffn_norm",     "ffn_gate_inp",  "route",
+      "gather",    "ffn_gate_exps", "ffn_up_exps", "ffn_act_exps", "ffn_down_exps", "combine"};
+  CHECK(layer_ops("mixtral") == mixtral);
+  const std::vector<std::string> latent = {
+      "attn_norm",      "attn_kv_a_mqa", "attn_q_a",    "attn_q_a_norm", "attn_q_b",
+      "attn_kv_a_norm", "rope_k",        "attn_k_b",    "rope_q",        "kv_append",
+      "attention",      "attn_v_b",      "attn_output", "ffn_norm"};
+  std::vector<std::string> dense = latent, routed = latent;
+  const std::vector<std::string> plain = {"ffn_gate", "ffn_up", "ffn_act", "ffn_down"};
+  dense.insert(dense.end(), plain.begin(), plain.end());
+  CHECK(layer_ops("deepseek2", 0) == dense);
+  const std::vector<std::string> experts = {"ffn_gate_inp", "route",         "ffn_gate_shexp",
+                                            "ffn_up_shexp", "ffn_act_shexp", "ffn_down_shexp",
+                                            "gather",       "ffn_gate_exps", "ffn_up_exps",
+                                            "ffn_act_exps", "ffn_down_exps", "combine"};
+  routed.insert(routed.end(), experts.begin(), experts.end());
+  CHECK(layer_ops("deepseek2", 1) == routed);
+}
+
+TEST_CASE("experts are matrices of one tensor, or tensors of their own") {
+  const TinyMixture stacked;
+  const Built one = build(stacked, Activations::kInt8);
+  const GraphOp& up = one.op("blk.0.ffn_up_exps");
+  CHECK(up.stack == StackKind::kRouted);
+  CHECK(up.rows == RowSet::kRouted);
+  CHECK(up.n_stacked == 4);
+  CHECK(up.n_chosen == 2);
+  CHECK(up.stacked.empty());
+  CHECK(one.buffer(up.in).kind == BufferKind::kQ8);
+  CHECK(one.buffer(up.in).rows == RowSet::kRouted);
+  const TensorRows rows = stacked_rows(up, one.table, 3);
+  CHECK(rows.tensor == up.weight);
+  CHECK(rows.first_row == 3 * 64);
+  CHECK(rows.n_rows == 64);
+  CHECK(one.op("blk.0.combine").out.buffer == one.op("blk.0.attn_output").out.buffer);
+
+  TinyMixture apart;
+  apart.split_experts();
+  const Built each = build(apart, Activations::kInt8);
+  const GraphOp& down = each.op("blk.0.ffn_down_exps");
+  REQUIRE(down.stacked.size() == 4);
+  CHECK(down.weight == down.stacked.front());
+  CHECK(each.table.at(down.stacked[2]).name == "blk.0.ffn_down.2.weight");
+  CHECK(stacked_rows(down, each.table, 2).tensor == down.stacked[2]);
+  CHECK(stacked_rows(down, each.table, 2).first_row == 0);
 }
 
 TEST_CASE("a parallel layer's feed-forward part reads the residual as it was before attention") {
