@@ -293,6 +293,8 @@ Receipt Engine::receipt() const {
   receipt.tiers.push_back({budget.tier(), budget.limit_bytes(), budget.peak_bytes()});
   receipt.prefill = s.prefill.receipt(expect);
   receipt.decode = s.decode.receipt(expect);
+  receipt.prefill.expected_expert_hit_rate = receipt.decode.expected_expert_hit_rate =
+      expected_hit_rate(s.plan.placement(), std::ssize(s.plan.experts));
   receipt.isa = isa_name(s.options.isa);
   receipt.io_engine = s.io->name();
   receipt.threads = s.team.n_threads();

@@ -185,11 +185,18 @@ class TouchedBytes {
   double held_ = 0;  // of what is touched sometimes
 };
 
+std::size_t least_entries(const LayerGraph& graph) {
+  std::int64_t n = 0;
+  for (const GraphOp& op : graph.ops) n += has_experts(op) ? op.n_stacked : 1;
+  return static_cast<std::size_t>(n);
+}
+
 }  // namespace
 
 Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
                bool with_head, bool one_row) {
   Plan plan;
+  plan.compute.reserve(least_entries(graph));
   PlanWriter writer(graph, blocks, placement, one_row, plan);
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const GraphOp& op = graph.ops[i];
@@ -207,6 +214,7 @@ Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placemen
     }
   }
   writer.end_routed();
+  plan.compute.shrink_to_fit();  // three plans are kept, and count against the budget
   return plan;
 }
 

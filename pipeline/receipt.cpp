@@ -35,7 +35,8 @@ nlohmann::json phase_json(const PhaseReceipt& phase) {
   if (phase.expert_hits + phase.expert_misses == 0) return json;
   json["experts"] = {{"hits", phase.expert_hits},
                      {"misses", phase.expert_misses},
-                     {"hit_rate", phase.expert_hit_rate()}};
+                     {"hit_rate", phase.expert_hit_rate()},
+                     {"expected_hit_rate", phase.expected_expert_hit_rate}};
   return json;
 }
 
@@ -54,9 +55,12 @@ std::string phase_line(const char* name, const PhaseReceipt& phase) {
                       100 * std::min(1.0, phase.disk_to_host.busy_s / phase.wall_s),
                       100 * std::min(1.0, phase.cpu_busy_s / phase.wall_s));
   if (phase.expert_hits + phase.expert_misses > 0) {
-    line += fmt::format("  expert cache: {} of {} matrices were there, hit rate {:.0f} %\n",
-                        phase.expert_hits, phase.expert_hits + phase.expert_misses,
-                        100 * phase.expert_hit_rate());
+    line += fmt::format(
+        "  expert cache: {} of {} matrices were there, {:.0f} % (predicted for even routing: "
+        "{:.0f} "
+        "%)\n",
+        phase.expert_hits, phase.expert_hits + phase.expert_misses, 100 * phase.expert_hit_rate(),
+        100 * phase.expected_expert_hit_rate);
   }
   return line;
 }
