@@ -148,7 +148,7 @@ Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placemen
 
 std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
-    const CostModel& costs, const StepLoad& decode, bool overlap) {
+    const CostModel& costs, const StepLoad& decode, bool overlap, std::int64_t ring_slots) {
   std::vector<Candidate> candidates;
   const auto consider = [&](std::int64_t slots, const std::string& name) {
     const auto predict = [&](const Placement& placement) {
@@ -163,10 +163,18 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const Prediction prediction = predict(placement);
     candidates.push_back({std::move(placement), prediction, name});
   };
-  consider(0, "all weights in memory");
-  if (!candidates.empty()) return candidates;
-  for (const std::int64_t slots : kRingSlots)
+  const auto consider_ring = [&](std::int64_t slots) {
     consider(slots, fmt::format("a ring of {} slots", slots));
+  };
+  if (ring_slots == 0) consider(0, "all weights in memory");
+  if (!candidates.empty()) return candidates;
+  if (ring_slots > 0) {
+    consider_ring(ring_slots);
+  } else {
+    for (const std::int64_t slots : kRingSlots) consider_ring(slots);
+  }
+  if (candidates.empty() && ring_slots > 0)
+    return std::get<Infeasible>(place(graph, blocks, needs, ring_slots));
   if (candidates.empty()) return Infeasible{least_limit_bytes(graph, blocks, needs)};
   std::stable_sort(
       candidates.begin(), candidates.end(),

@@ -26,10 +26,10 @@ struct Candidate {
 };
 
 // All candidates that fit, the one to take first: everything pinned, and rings of 2 to
-// 32 slots. Infeasible when none does.
+// 32 slots; with ring_slots > 0 a ring of that many alone. Infeasible when none does.
 std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
-    const CostModel& costs, const StepLoad& decode, bool overlap);
+    const CostModel& costs, const StepLoad& decode, bool overlap, std::int64_t ring_slots = 0);
 
 // The least time any schedule could take for a step: the larger of the disk's work (bytes touched
 // beyond what the whole budget could hold, at the profile's rate) and the CPU's (every op at its
