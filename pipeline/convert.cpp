@@ -1,7 +1,5 @@
 #include "pipeline/convert.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
@@ -10,6 +8,7 @@
 #include "pipeline/stored_rows.h"
 #include "src/base/checksum.h"
 #include "src/base/error.h"
+#include "src/base/output_target.h"
 #include "src/base/resumable_file.h"
 #include "src/base/units.h"
 #include "src/format/gguf_header_builder.h"
@@ -38,7 +37,6 @@ class Converter {
   void declare_tensors();
   std::uint64_t identity(const std::string& header) const;
   void size_buffers(std::int64_t header_bytes);
-  void check_disk(std::int64_t missing_bytes) const;
   // From the first row that is not yet in the file on.
   void convert_tensor(std::size_t index, Team& team, ResumableFile& file, const Progress& progress);
   void convert_piece(std::size_t index, std::int64_t first_row, std::int64_t rows, Team& team);
@@ -137,17 +135,6 @@ void Converter::size_buffers(std::int64_t header_bytes) {
   piece_bytes_ = std::clamp(options_.memory_bytes - tables, row_bytes, 2 * kMostPieceBytes);
 }
 
-void Converter::check_disk(std::int64_t missing_bytes) const {
-  struct statvfs status {};
-  std::filesystem::path folder = std::filesystem::path(options_.output).parent_path();
-  if (folder.empty()) folder = ".";
-  if (::statvfs(folder.c_str(), &status) != 0) return;  // then writing says what is wrong
-  const auto free_bytes = static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
-  if (free_bytes >= missing_bytes) return;
-  fail(ErrorCode::kNoSpace, "{}: {} are still to be written, the file system has {} free",
-       options_.output, format_size(missing_bytes), format_size(free_bytes));
-}
-
 std::int64_t Converter::padded_bytes(std::size_t index) const {
   return align_up(builder_.tensors()[index].size_bytes, builder_.alignment_bytes());
 }
@@ -203,7 +190,7 @@ ConvertReport Converter::run(const Progress& progress) {
   ResumableFile file(options_.output, identity(header));
   report_.resumed_bytes = file.size_bytes();
   report_.size_bytes = header_bytes_ + builder_.data_bytes();
-  check_disk(report_.size_bytes - file.size_bytes());
+  require_disk_space(options_.output, report_.size_bytes - file.size_bytes());
   if (file.size_bytes() == 0) file.append(std::as_bytes(std::span(header)));
   Team team(options_.threads);
   for (std::size_t i = 0; i < layout_.size(); ++i) {

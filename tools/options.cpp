@@ -26,11 +26,15 @@ void add_model_option(CLI::App& app, Options& o) {
   app.add_option("-m,--model", o.model, "GGUF file (of a split model: any shard)");
 }
 
+void add_cpu_options(CLI::App& app, Options& o) {
+  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
+  app.add_option("--isa", o.isa, "scalar | avx2 | avx512 | avx512vnni; empty: the best here");
+}
+
 void add_machine_options(CLI::App& app, Options& o) {
   app.add_option("--ram", o.ram, "host memory of the whole process, such as 24GiB, or auto");
   app.add_option("--vram", o.vram, "GPU memory, such as 8GiB, or auto");
-  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
-  app.add_option("--isa", o.isa, "scalar | avx2 | avx512 | avx512vnni; empty: the best here");
+  add_cpu_options(app, o);
   app.add_option("--cache-dir", o.cache_dir,
                  "holds the machine profile; empty: $XDG_CACHE_HOME/windlass");
   app.add_option("--profile", o.profile, "use this machine profile instead of the cached one");
@@ -38,6 +42,12 @@ void add_machine_options(CLI::App& app, Options& o) {
 
 void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("-c,--ctx-size", o.context_tokens, "context in tokens; 0: what the command needs");
+  add_step_options(app, o);
+  app.add_flag("--no-overlap", o.no_overlap,
+               "load each block when it is needed: shows what overlap gains");
+}
+
+void add_step_options(CLI::App& app, Options& o) {
   app.add_option("--ubatch-size", o.micro_batch_tokens,
                  "(-ub) rows of a step computed at once; 0: by the model's shapes");
   app.add_option("--cache-type-k", o.cache_type_k, "(-ctk) f16 | f32; K and V alike")
@@ -45,8 +55,6 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32; K and V alike")
       ->check(CLI::IsMember({"f16", "f32"}));
   app.add_flag("--exact", o.exact, "f32 activations throughout");
-  app.add_flag("--no-overlap", o.no_overlap,
-               "load each block when it is needed: shows what overlap gains");
 }
 
 void add_receipt_options(CLI::App& app, Options& o) {
@@ -79,6 +87,37 @@ void add_generation_options(CLI::App& app, Options& o) {
   app.add_option("--stop", o.stop, "text that ends generation; may be repeated")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
+}
+
+void add_eval_text_options(CLI::App& app, Options& o) {
+  app.add_option("-f,--file", o.file, "text file; - is standard input");
+  add_ids_option(app, o);
+  app.add_option("--calibrated-on", o.calibrated_on,
+                 "text that the model was fitted to: refuse to score a text that shares passages "
+                 "with it; may be repeated")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  app.add_option("--chunks", o.chunks, "windows to score at most; 0: all of the text");
+}
+
+void add_compare_options(CLI::App& app, Options& o) {
+  app.add_option("-m,--model", o.models,
+                 "side A, and again for side B: GGUF file (of a split model: any shard)")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  app.add_option("--settings", o.side_b_settings,
+                 "flags that side B has besides, such as \"--exact -ctk f32 -ctv f32\"");
+  app.add_option("--save-logits", o.save_logits, "keep side A's logits in this file");
+  app.add_option("--logits", o.logits, "side A's logits as kept by --save-logits: A is not run");
+  app.add_option("--recall", o.recall_tokens,
+                 "score a random string planted this many tokens back, instead of the text");
+  app.add_option("--seed", o.eval_seed, "of the resampling, and of planted strings");
+}
+
+void add_side_options(CLI::App& app, Options& o) {
+  add_step_options(app, o);
+  add_cpu_options(app, o);
+  app.add_flag("--no-overlap", o.no_overlap, "load each block when it is needed");
 }
 
 void add_plan_options(CLI::App& app, Options& o) {
