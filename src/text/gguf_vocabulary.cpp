@@ -314,6 +314,8 @@ std::vector<std::string> add_gguf_vocabulary(const std::string& folder, std::int
         "the folder has no tokenizer.json: the file has no vocabulary, and takes token ids "
         "alone"};
   }
+  // The whole of it once, and gone again: what this program could not read back is refused here.
+  read_hf_tokenizer(hf_file(folder + "/tokenizer.json"));
   return Writer(folder, n_rows, header).write();
 }
 

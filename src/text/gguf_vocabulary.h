@@ -16,7 +16,8 @@ namespace windlass {
 // texts are cut otherwise than by the folder's tokenizer.
 // Errors: as read_hf_tokenizer; Error(kUnsupported) naming a split or normalizer that GGUF has no
 // name for, and for WordPiece; Error(kBadFile) for a token that the embedding has no row for.
-// Cost: some passes over the file; the vocabulary's text twice for the time of the call.
+// Cost: some passes over the file; at first a whole tokenizer, then the vocabulary's text twice, for
+// the time of the call.
 std::vector<std::string> add_gguf_vocabulary(const std::string& folder, std::int64_t n_rows,
                                              GgufHeaderBuilder& header);
 

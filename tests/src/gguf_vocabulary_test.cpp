@@ -228,6 +228,12 @@ TEST_CASE("a folder without a tokenizer becomes a GGUF without a vocabulary, and
 TEST_CASE("what no GGUF can hold of a tokenizer is refused by name") {
   CHECK_THAT(error_of(golden("gpt4o.json"), 600),
              Contains("has a token with the id 6") && Contains("but the embedding 600 rows"));
+  Json no_join = golden("gpt4o.json");
+  no_join["model"]["merges"].push_back("x xyz");
+  CHECK_THAT(error_of(no_join), Contains("does not join two tokens"));
+  Json no_unknown = golden("t5.json");
+  no_unknown["model"]["unk_id"] = 600;
+  CHECK_THAT(error_of(no_unknown), Contains("unk_id is 600"));
   CHECK_THAT(error_of(golden("bert.json")), Contains("a WordPiece vocabulary"));
   CHECK_THAT(error_of(golden("pieces.json")), Contains("no words for the normalizer 'NFKD'"));
   CHECK_THAT(error_of(golden("whitespace.json")), Contains("cuts text as no pre-tokenizer does"));
