@@ -38,6 +38,7 @@ struct Engine::State {
   int wanted_threads() const { return options.threads > 0 ? options.threads : usable_cores(); }
   TierManagerOptions tier_options();
   OpRunnerParts op_runner_parts();
+  ExpertMemory expert_memory() const;
   std::vector<float> read_rope_factors(const RopeSpec& spec);
   void note_fallbacks();
   Counters counters() const {
@@ -97,8 +98,7 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
                   read_rope_factors(model.spec.window_rope.value_or(model.spec.rope))),
       runner(op_runner_parts()),
       ring(tiers, memory.ring(), plan.placement().ring_slots, plan.placement().slot_bytes),
-      experts(tiers, plan.experts, memory.experts(), plan.placement().expert_slots,
-              plan.placement().expert_slot_bytes),
+      experts(tiers, plan.experts, expert_memory()),
       executor(tiers, runner, ring, experts,
                std::max(most_blocks(plan.with_head), most_blocks(plan.decode)), options.overlap,
                tracing() ? &trace : nullptr),
@@ -131,6 +131,12 @@ OpRunnerParts Engine::State::op_runner_parts() {
           memory.staging()};
 }
 
+ExpertMemory Engine::State::expert_memory() const {
+  const Placement& placement = plan.placement();
+  return {memory.experts(), memory.activations() + placement.decode_expert_offset_bytes,
+          placement.expert_slots, placement.decode_expert_slots, placement.expert_slot_bytes};
+}
+
 // [dims/2] floats, read once.
 std::vector<float> Engine::State::read_rope_factors(const RopeSpec& spec) {
   const RopeFactors& factors = spec.factors_for(plan.context_tokens);
@@ -161,10 +167,11 @@ void Engine::State::note_fallbacks() {
       team.n_threads(), wanted));
 }
 
-// Steps of one row have decode_pinned resident in the activations that they leave unused; before a
-// step of more rows it goes.
+// Steps of one row have decode_pinned, or experts, in the activations that they leave unused;
+// before a step of more rows these go.
 void Engine::State::hold_decode_set(const Plan& chosen) {
   const bool wanted = &chosen == &plan.decode;
+  experts.hold_more(wanted);
   if (wanted == decode_pinned.held() || decode_pinned.empty()) return;
   // The ring may hold the same blocks, read ahead for a plan that now does not come.
   ring.keep_only(&chosen);
@@ -295,8 +302,10 @@ Receipt Engine::receipt() const {
   receipt.tiers.push_back({budget.tier(), budget.limit_bytes(), budget.peak_bytes()});
   receipt.prefill = s.prefill.receipt(expect);
   receipt.decode = s.decode.receipt(expect);
-  receipt.prefill.expected_expert_hit_rate = receipt.decode.expected_expert_hit_rate =
-      expected_hit_rate(s.plan.placement(), std::ssize(s.plan.experts));
+  const auto n_experts = std::ssize(s.plan.experts);
+  receipt.prefill.expected_expert_hit_rate =
+      expected_hit_rate(s.plan.placement(), n_experts, false);
+  receipt.decode.expected_expert_hit_rate = expected_hit_rate(s.plan.placement(), n_experts, true);
   receipt.isa = isa_name(s.options.isa);
   receipt.io_engine = s.io->name();
   receipt.threads = s.team.n_threads();

@@ -24,34 +24,58 @@ std::int64_t expert_read_ahead(std::int64_t slots, std::int64_t slot_bytes) {
   return std::clamp(enough, kMinExpertSlots, std::min(most, kMostReadAhead));
 }
 
-double expected_hit_rate(const Placement& placement, std::int64_t n_runs) {
+double expected_hit_rate(const Placement& placement, std::int64_t n_runs, bool one_row) {
   if (placement.expert_slots == 0 || n_runs == 0) return 0;
-  if (placement.expert_slots >= n_runs) return 1;
-  const std::int64_t kept = placement.expert_slots -
-                            expert_read_ahead(placement.expert_slots, placement.expert_slot_bytes);
+  const std::int64_t slots = placement.expert_slots + (one_row ? placement.decode_expert_slots : 0);
+  if (slots >= n_runs) return 1;
+  const std::int64_t kept =
+      slots - expert_read_ahead(placement.expert_slots, placement.expert_slot_bytes);
   return static_cast<double>(kept) / static_cast<double>(n_runs);
 }
 
-ExpertCache::ExpertCache(TierManager& tiers, std::span<const Run> runs, std::byte* memory,
-                         std::int64_t slots, std::int64_t slot_bytes)
+ExpertCache::ExpertCache(TierManager& tiers, std::span<const Run> runs, const ExpertMemory& memory)
     : tiers_(tiers),
-      runs_(slots > 0 ? runs : std::span<const Run>()),
+      runs_(memory.slots > 0 ? runs : std::span<const Run>()),
       memory_(memory),
-      slot_bytes_(slot_bytes),
-      read_ahead_(slots > 0 ? expert_read_ahead(slots, slot_bytes) : 0),
+      read_ahead_(memory.slots > 0 ? expert_read_ahead(memory.slots, memory.slot_bytes) : 0),
       order_(std::ssize(runs_), kHalfLifeTokens),
       slot_of_(runs_.size(), -1),
       wanted_as_(runs_.size(), Wanted::kNo),
       deadline_(kFirstDeadline) {
-  WINDLASS_CHECK(slots == 0 || slots >= std::min(kMinExpertSlots, std::ssize(runs)), slots);
+  const std::int64_t least = std::min(kMinExpertSlots, std::ssize(runs));
+  WINDLASS_CHECK(memory.slots == 0 || memory.slots >= least, memory.slots);
   for (const Run& run : runs_) {
-    WINDLASS_CHECK(run.aligned.size_bytes <= slot_bytes, run.aligned.size_bytes, slot_bytes);
+    WINDLASS_CHECK(run.aligned.size_bytes <= memory.slot_bytes, run.aligned.size_bytes,
+                   memory.slot_bytes);
   }
-  free_.reserve(static_cast<std::size_t>(slots));
-  for (std::int64_t slot = slots - 1; slot >= 0; --slot) {
+  free_.reserve(static_cast<std::size_t>(memory.slots + memory.more_slots));
+  for (std::int64_t slot = memory.slots - 1; slot >= 0; --slot) {
     free_.push_back(static_cast<std::int32_t>(slot));
   }
   wanted_.reserve(runs_.size());
+}
+
+std::byte* ExpertCache::address_of(std::int32_t slot) const {
+  if (slot < memory_.slots) return memory_.home + slot * memory_.slot_bytes;
+  return memory_.more + (slot - memory_.slots) * memory_.slot_bytes;
+}
+
+void ExpertCache::hold_more(bool more) {
+  if (more == holds_more_ || !in_use()) return;
+  WINDLASS_CHECK(next_use_ == wanted_.size(), next_use_, wanted_.size());
+  holds_more_ = more;
+  if (more) {
+    for (std::int64_t i = 0; i < memory_.more_slots; ++i) {
+      free_.push_back(static_cast<std::int32_t>(memory_.slots + i));
+    }
+    return;
+  }
+  for (std::int32_t run = 0; run < std::ssize(runs_); ++run) {
+    if (slot_of(run) < memory_.slots) continue;
+    order_.keep(run);
+    evict(run);
+  }
+  std::erase_if(free_, [&](std::int32_t slot) { return slot >= memory_.slots; });
 }
 
 void ExpertCache::begin_routed() {
@@ -106,7 +130,7 @@ void ExpertCache::evict(std::int32_t run) {
 
 bool ExpertCache::start(std::int32_t run) {
   const std::int32_t slot = free_.back();
-  if (!tiers_.start_load(run_at(run), memory_ + slot * slot_bytes_, deadline_)) return false;
+  if (!tiers_.start_load(run_at(run), address_of(slot), deadline_)) return false;
   free_.pop_back();
   ++deadline_;
   slot_of(run) = slot;

@@ -23,18 +23,25 @@ struct ExpertStats {
 std::int64_t expert_read_ahead(std::int64_t slots, std::int64_t slot_bytes);
 // Hits that routing without preference among n_runs matrices gives: slots that do not read ahead
 // hold what counted most and change little.
-double expected_hit_rate(const Placement& placement, std::int64_t n_runs);
+double expected_hit_rate(const Placement& placement, std::int64_t n_runs, bool one_row);
+
+// Where the slots are: at home, and, while hold_more() says so, elsewhere too.
+struct ExpertMemory {
+  std::byte *home = nullptr, *more = nullptr;  // kDirectAlignment aligned
+  std::int64_t slots = 0, more_slots = 0, slot_bytes = 0;
+};
 
 // Plays what a step's routing asks for. Owner-thread; allocates only in the constructor.
 class ExpertCache {
  public:
-  // runs: expert_runs() of the model. memory: slots * slot_bytes, kDirectAlignment aligned;
-  // outlives the cache and tiers' reads into it. 0 slots: experts are none of its business. Else
-  // REQUIRES slots >= kMinExpertSlots, and that all runs fit a slot.
-  ExpertCache(TierManager& tiers, std::span<const Run> runs, std::byte* memory, std::int64_t slots,
-              std::int64_t slot_bytes);
+  // runs: expert_runs() of the model. The memory outlives the cache and tiers' reads into it. 0
+  // slots: experts are none of its business. Else REQUIRES slots >= kMinExpertSlots, and that all
+  // runs fit a slot.
+  ExpertCache(TierManager& tiers, std::span<const Run> runs, const ExpertMemory& memory);
 
   bool in_use() const { return !runs_.empty(); }
+  // From now on the other slots hold experts too, or none. REQUIRES that nothing is wanted.
+  void hold_more(bool more);
   // Time, for counting: a step of so many rows begins.
   void begin_step(std::int64_t rows) { order_.pass(rows); }
   // A routing is known: what comes until the next one. One want() for each matrix with rows, in the
@@ -63,11 +70,13 @@ class ExpertCache {
   void take_slot_of_last_wanted();
   void evict(std::int32_t run);
   bool start(std::int32_t run);
+  std::byte* address_of(std::int32_t slot) const;
 
   TierManager& tiers_;
   std::span<const Run> runs_;
-  std::byte* memory_;
-  std::int64_t slot_bytes_, read_ahead_;
+  ExpertMemory memory_;
+  std::int64_t read_ahead_;
+  bool holds_more_ = false;
   EvictionOrder order_;                // of what is present and not wanted
   std::vector<std::int32_t> slot_of_;  // by run; -1: absent
   std::vector<Wanted> wanted_as_;      // by run

@@ -114,6 +114,7 @@ class Placer {
     if (n_experts_ > 0) {
       const std::int64_t more = (room_bytes_ - pinned.bytes()) / frame_.expert_slot_bytes;
       placement.expert_slots = std::min(frame_.expert_slots + more, n_experts_);
+      add_decode_slots(placement);
     }
     return placement;
   }
@@ -122,7 +123,15 @@ class Placer {
 
  private:
   std::size_t unit() const { return std::clamp<std::size_t>(large_.size() / 256, 1, 4); }
+  // What a step of one row leaves unused of the activations: [begin, end), in whole pages.
+  std::int64_t reusable_begin() const {
+    return align_up(needs_.activation_bytes - needs_.reusable_activation_bytes, kDirectAlignment);
+  }
+  std::int64_t reusable_end() const {
+    return align_down(needs_.activation_bytes, kDirectAlignment);
+  }
   std::vector<PlacedRun> decode_runs(const PinnedSet& pinned) const;
+  void add_decode_slots(Placement& placement) const;
   bool fits(const PinnedSet& pinned, BlockId id) const {
     return !pinned.holds(id) && pinned.bytes() + pinned.cost_bytes(id) <= room_bytes_;
   }
@@ -140,17 +149,22 @@ class Placer {
 
 // What more fits between steps of one row, spread over the blocks that stream otherwise.
 std::vector<PlacedRun> Placer::decode_runs(const PinnedSet& pinned) const {
-  const std::int64_t first =
-      align_up(needs_.activation_bytes - needs_.reusable_activation_bytes, kDirectAlignment);
-  const std::int64_t end = align_down(needs_.activation_bytes, kDirectAlignment);
-  if (end <= first) return {};
+  if (reusable_end() <= reusable_begin()) return {};
   std::vector<BlockId> rest;
   for (const BlockId id : large_) {
     if (!pinned.holds(id)) rest.push_back(id);
   }
   PinnedSet set(blocks_);
-  fill_evenly(set, rest, end - first, unit());
-  return set.runs(first);
+  fill_evenly(set, rest, reusable_end() - reusable_begin(), unit());
+  return set.runs(reusable_begin());
+}
+
+void Placer::add_decode_slots(Placement& placement) const {
+  const std::int64_t room = reusable_end() - reusable_begin();
+  if (!placement.decode_pinned.empty() || room <= 0) return;
+  placement.decode_expert_slots =
+      std::min(room / placement.expert_slot_bytes, n_experts_ - placement.expert_slots);
+  placement.decode_expert_offset_bytes = reusable_begin();
 }
 
 // Every set to which no block can be added, large_[next] and later ones being open.

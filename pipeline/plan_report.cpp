@@ -49,7 +49,8 @@ std::string explain(const PlanReport& report) {
           : fmt::format(
                 "{} of {} expert matrices stay in a cache, where a step finds {:.0f} % of "
                 "those it needs if it is routed evenly, ",
-                report.expert_slots, report.expert_matrices, 100 * report.expert_hit_rate);
+                report.expert_slots + report.decode_expert_slots, report.expert_matrices,
+                100 * report.expert_hit_rate);
   if (report.ring_slots == 0) return "all weights but experts stay in memory; " + experts + more;
   return fmt::format(
       "{} of the {} that a step touches stay in memory, {} come from disk through {} slots, spread "
@@ -93,7 +94,9 @@ void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& mod
   report.expert_matrices = std::ssize(session.experts);
   report.expert_slots = placement.expert_slots;
   report.expert_cache_bytes = placement.expert_bytes();
-  report.expert_hit_rate = expected_hit_rate(placement, report.expert_matrices);
+  report.decode_expert_slots = placement.decode_expert_slots;
+  report.expert_hit_rate = expected_hit_rate(placement, report.expert_matrices, true);
+  report.decode_pinned_bytes = placement.decode_expert_slots * placement.expert_slot_bytes;
   report.pinned_bytes = placement.pinned_bytes;
   for (const PlacedRun& placed : placement.decode_pinned)
     report.decode_pinned_bytes += placed.run.aligned.size_bytes;
@@ -159,6 +162,7 @@ nlohmann::json PlanReport::json() const {
           {"ring_slots", ring_slots},
           {"expert_cache_bytes", expert_cache_bytes},
           {"expert_slots", expert_slots},
+          {"expert_slots_in_activations_in_decode", decode_expert_slots},
           {"expert_matrices", expert_matrices},
           {"expected_expert_hit_rate", expert_hit_rate},
           {"kv_bytes", kv_bytes},
@@ -187,8 +191,9 @@ std::string PlanReport::text() const {
   row("host: streaming ring", ring_bytes, fmt::format("{} slots", ring_slots));
   if (expert_slots > 0) {
     row("host: expert cache", expert_cache_bytes,
-        fmt::format("{} of {} expert matrices, expected hit rate {:.0f} %", expert_slots,
-                    expert_matrices, 100 * expert_hit_rate));
+        fmt::format("{} of {} expert matrices, in decode {}, expected hit rate {:.0f} %",
+                    expert_slots, expert_matrices, expert_slots + decode_expert_slots,
+                    100 * expert_hit_rate));
   }
   row("host: KV cache", kv_bytes, "");
   row("host: activations", activation_bytes,

@@ -25,7 +25,8 @@ struct PlanReport {
   // Matrices of routed experts: all, and those that the expert cache holds (0: all are pinned, or
   // there are none).
   std::int64_t expert_matrices = 0, expert_slots = 0, expert_cache_bytes = 0;
-  double expert_hit_rate = 0;  // expected of even routing
+  std::int64_t decode_expert_slots = 0;  // more, in activations that decode leaves unused
+  double expert_hit_rate = 0;            // expected in decode, of even routing
   struct Step {
     std::int64_t rows = 0;
     double predicted_s = 0, bound_s = 0, disk_busy_s = 0, cpu_busy_s = 0;

@@ -228,7 +228,7 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(
       const Plan plan = make_plan(graph, blocks, placement, true, true);
       const bool resident = embedding_resident(graph, blocks, placement);
       return simulate(plan, costs, decode,
-                      simulator_options(placement, experts, overlap, resident));
+                      simulator_options(placement, experts, overlap, resident, true));
     };
     auto placed = place_for(graph, blocks, needs, slots,
                             [&](const Placement& placement) { return predict(placement).step_s; });

@@ -65,7 +65,10 @@ struct Placement {
   // Matrices of experts that the expert cache holds; 0: the model has none, or all are pinned.
   std::int64_t expert_slots = 0;
   std::int64_t expert_slot_bytes = 0;
-  std::int64_t staging_bytes = 0;  // rows fetched singly
+  // More slots for steps of one row, where decode_pinned would be; it holds dense weights first.
+  std::int64_t decode_expert_slots = 0;
+  std::int64_t decode_expert_offset_bytes = 0;  // from the activations' start
+  std::int64_t staging_bytes = 0;               // rows fetched singly
   std::int64_t activation_bytes = 0;
   std::int64_t kv_bytes = 0;
   std::int64_t table_bytes = 0;  // tokenizer, block table, residency: heap, not arena

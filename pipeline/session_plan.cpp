@@ -145,7 +145,8 @@ StepForecast forecast(const SessionPlan& session, const Model& model, const Prof
   StepForecast result;
   result.prediction =
       simulate(plan, costs, load,
-               simulator_options(placement, session.experts, overlap, session.embedding_resident));
+               simulator_options(placement, session.experts, overlap, session.embedding_resident,
+                                 &plan == &session.decode));
   result.bound = make_bound(plan, session.blocks, costs, load, session.needs.limit_bytes,
                             session.embedding_resident);
   return result;

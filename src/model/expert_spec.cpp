@@ -78,14 +78,14 @@ void ExpertReader::read_groups() {
 
 void ExpertReader::read_shares() {
   // Of llama.cpp's enumeration; files of before it are softmax.
-  constexpr std::int64_t kSoftmax = 1, kSigmoid = 2;
+  const std::int64_t softmax = 1, sigmoid = 2;
   const std::string suffix = "expert_gating_func";
-  const std::int64_t gate = metadata_.int_or(suffix, 0, kMaxPosition, kSoftmax);
-  if (gate > kSigmoid) {
+  const std::int64_t gate = metadata_.int_or(suffix, 0, kMaxPosition, softmax);
+  if (gate > sigmoid) {
     fail(ErrorCode::kUnsupported, "{}: '{}' is {}; supported: 1 (softmax), 2 (sigmoid)",
          table_.path(), metadata_.key(suffix), gate);
   }
-  spec_.gate = gate == kSigmoid ? ExpertGate::kSigmoid : ExpertGate::kSoftmax;
+  spec_.gate = gate == sigmoid ? ExpertGate::kSigmoid : ExpertGate::kSoftmax;
   const std::optional<bool> stated = table_.find_bool(metadata_.key("expert_weights_norm"));
   spec_.normalise = stated.value_or(model_.arch->normalised_shares);
   const double scale = metadata_.float_or("expert_weights_scale", 1.0);

@@ -22,16 +22,17 @@ constexpr std::int64_t kMatrixBytes = 3 * 4096, kSlotBytes = 4 * 4096;
 
 // Ten experts of three blocks of a page, none of which begins at a page: reads of four pages.
 struct CacheFixture {
-  explicit CacheFixture(std::int64_t slots, const FaultPlan& faults = {})
+  explicit CacheFixture(std::int64_t slots, const FaultPlan& faults = {}, std::int64_t more = 0)
       : file(kExperts * kMatrixBytes + 4096),
         tensors(table()),
         blocks(tensors, 4096),
         runs(all_runs()),
         store(tensors.files),
         io(faults),
-        memory(slots * kSlotBytes),
+        memory((slots + more) * kSlotBytes),
         tiers(tensors, blocks, store, io, {}),
-        cache(tiers, runs, memory.data(), slots, kSlotBytes) {
+        cache(tiers, runs,
+              {memory.data(), memory.data() + slots * kSlotBytes, slots, more, kSlotBytes}) {
     std::memset(memory.data(), 0xEE, static_cast<std::size_t>(memory.size_bytes));
   }
 
@@ -164,6 +165,28 @@ TEST_CASE("what many tokens were routed to stays, what few were goes") {
   const std::set<std::int32_t> held = f.held();
   CHECK(held.count(0) == 1);
   CHECK(held.count(1) == 1);
+}
+
+TEST_CASE("more slots hold experts while they may, and are left untouched before and after") {
+  CacheFixture f(2, {}, 3);
+  const auto more_is_untouched = [&] {
+    const std::byte* more = f.memory.data() + 2 * kSlotBytes;
+    return std::all_of(more, more + 3 * kSlotBytes,
+                       [](std::byte b) { return b == std::byte{0xEE}; });
+  };
+  f.route({0, 1, 2, 3, 4});
+  CHECK(more_is_untouched());
+  f.cache.hold_more(true);
+  f.route({0, 1, 2, 3, 4});
+  CHECK(f.held().size() == 5);
+  const std::int64_t misses = f.cache.stats().misses;
+  f.route({0, 1, 2, 3, 4});
+  CHECK(f.cache.stats().misses == misses);
+  f.cache.hold_more(false);
+  CHECK(f.held().size() == 2);
+  std::memset(f.memory.data() + 2 * kSlotBytes, 0xEE, 3 * kSlotBytes);
+  for (int i = 0; i < 3; ++i) f.route({5, 6, 7, 8, 9});
+  CHECK(more_is_untouched());
 }
 
 // Routings with a preference, so that some experts come again.

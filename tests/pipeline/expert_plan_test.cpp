@@ -167,14 +167,14 @@ TEST_CASE("a step's expected bytes are those of the experts that rows touch and 
   needs.limit_bytes = all_in_memory_bytes(model, blocks, needs) - 8 * 410 * kKiB;
   const auto placement = std::get<Placement>(place(model.graph, blocks, needs, {0, 2}));
   REQUIRE(placement.expert_slots < 32);
-  const double hit_rate = expected_hit_rate(placement, 32);
+  const double hit_rate = expected_hit_rate(placement, 32, false);
   CHECK(hit_rate > 0.2);
   CHECK(hit_rate < static_cast<double>(placement.expert_slots) / 32);
   const Plan plan = make_plan(model.graph, blocks, placement, true);
   for (const std::int64_t rows : {1, 3, 200}) {
     const double touched = 1 - std::pow(1 - 2.0 / 8, static_cast<double>(rows));
     const Prediction prediction =
-        simulate(plan, costs, {rows, 1, 0}, simulator_options(placement, runs, true, true));
+        simulate(plan, costs, {rows, 1, 0}, simulator_options(placement, runs, true, true, false));
     const double expected = touched * (1 - hit_rate) * all_bytes;
     INFO(rows << " rows");
     CHECK(static_cast<double>(prediction.disk_bytes) == Approx(expected).epsilon(1e-6));
@@ -195,7 +195,7 @@ TEST_CASE("reading experts overlaps with computing them, with two slots too") {
   const StepLoad many{1000, 1, 0};  // all experts are touched
   const auto step = [&](bool overlap) {
     return simulate(plan, model.costs(profile), many,
-                    simulator_options(placement, runs, overlap, true));
+                    simulator_options(placement, runs, overlap, true, false));
   };
   const Prediction ahead = step(true), late = step(false);
   CHECK(late.step_s == Approx(late.cpu_busy_s + late.disk_busy_s).epsilon(1e-6));

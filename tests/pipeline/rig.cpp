@@ -33,8 +33,8 @@ Rig::Rig(const RigModel& model, const RigOptions& options)
       ring(tiers, memory_.data() + options.placement.pinned_bytes, options.placement.ring_slots,
            options.placement.slot_bytes),
       experts(tiers, expert_runs_,
-              memory_.data() + options.placement.pinned_bytes + ring_bytes(options.placement),
-              options.placement.expert_slots, options.placement.expert_slot_bytes),
+              {memory_.data() + options.placement.pinned_bytes + ring_bytes(options.placement),
+               nullptr, options.placement.expert_slots, 0, options.placement.expert_slot_bytes}),
       executor(tiers, runner_, ring, experts, 64, options.overlap, nullptr) {
   std::vector<TierManager::Placed> placed;
   for (const PlacedRun& run : options.placement.pinned) {

@@ -71,6 +71,22 @@ TEST_CASE("latent attention has one KV head, of the latent and the rotated part"
   CHECK(spec.rope.dims == 16);
 }
 
+TEST_CASE("files of before 2025 state a head's sizes where later ones state the cache's") {
+  TensorTable table = read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/deepseek2/model.gguf");
+  const ModelSpec later = read_model_spec(table);
+  table.metadata.erase("deepseek2.attention.key_length_mla");
+  table.metadata.erase("deepseek2.attention.value_length_mla");
+  table.metadata["deepseek2.attention.key_length"] = std::int64_t{32};
+  table.metadata["deepseek2.attention.value_length"] = std::int64_t{16};
+  table.metadata["deepseek2.attention.head_count_kv"] = std::int64_t{4};
+  const ModelSpec earlier = read_model_spec(table);
+  CHECK(earlier.latent->plain_dim == later.latent->plain_dim);
+  CHECK(earlier.latent->value_dim == later.latent->value_dim);
+  CHECK(earlier.head_dim == later.head_dim);
+  CHECK(earlier.n_kv_heads == 1);
+  CHECK(earlier.attention_scale == later.attention_scale);
+}
+
 TEST_CASE("how experts are chosen is read from the metadata, whatever the family's default") {
   TinyMixture model;
   CHECK(read_model_spec(table_of(model)).experts.scale == 1);

@@ -280,6 +280,69 @@ TEST_CASE("experts are matrices of one tensor, or tensors of their own") {
   CHECK(stacked_rows(down, each.table, 2).first_row == 0);
 }
 
+TEST_CASE("the bias of choosing experts goes to the routing, not to the scores") {
+  TinyMixture model;
+  CHECK(build(model, Activations::kInt8).op("blk.0.route").weight == kNoTensor);
+  model.tensors.push_back({"blk.0.exp_probs_b.bias", DType::kF32, {4}});
+  const Built built = build(model, Activations::kInt8);
+  CHECK(built.table.at(built.op("blk.0.route").weight).name == "blk.0.exp_probs_b.bias");
+  CHECK(built.op("blk.0.ffn_gate_inp").in.present());
+  for (const GraphOp& op : built.graph.ops) CHECK(op.kind != OpKind::kAddBias);
+}
+
+namespace {
+
+// The golden deepseek2 with tensors renamed and reshaped: a table without data.
+Built rebuilt(const std::map<std::string, std::pair<std::string, std::vector<std::int64_t>>>& parts,
+              const std::vector<std::string>& absent) {
+  Built built;
+  built.table = read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/deepseek2/model.gguf");
+  std::vector<TensorInfo>& tensors = built.table.tensors;
+  std::erase_if(tensors, [&](const TensorInfo& tensor) {
+    const std::string part = tensor.name.substr(tensor.name.find('.', 4) + 1);
+    return std::find(absent.begin(), absent.end(), part) != absent.end();
+  });
+  for (TensorInfo& tensor : tensors) {
+    if (!tensor.name.starts_with("blk.")) continue;
+    const std::size_t part = tensor.name.find('.', 4) + 1;
+    const auto found = parts.find(tensor.name.substr(part));
+    if (found == parts.end()) continue;
+    tensor.name = tensor.name.substr(0, part) + found->second.first;
+    tensor.shape = found->second.second;
+  }
+  built.table.metadata.erase("deepseek2.attention.q_lora_rank");
+  built.table.build_index();
+  built.graph = build_layer_graph(read_model_spec(built.table), built.table, Activations::kExact);
+  return built;
+}
+
+}  // namespace
+
+TEST_CASE("latent queries come straight from the residual where a file has no rank for them") {
+  const Built built = rebuilt({{"attn_q_b.weight", {"attn_q.weight", {128, 64}}}},
+                              {"attn_q_a.weight", "attn_q_a_norm.weight"});
+  CHECK(built.buffer(built.op("blk.0.attn_q").in).name == "normed");
+  CHECK(built.buffer(built.op("blk.0.attn_q").out).name == "query");
+  CHECK(built.op("blk.0.attn_k_b").matrix_rows.count == 32);
+  CHECK(!built.op("blk.0.attn_k_b").transposed);
+}
+
+TEST_CASE("one tensor of keys' and values' matrices serves both sides of latent attention") {
+  const Built built = rebuilt({{"attn_q_b.weight", {"attn_q.weight", {128, 64}}},
+                               {"attn_k_b.weight", {"attn_kv_b.weight", {4 * (16 + 16), 32}}}},
+                              {"attn_q_a.weight", "attn_q_a_norm.weight", "attn_v_b.weight"});
+  const GraphOp &keys = built.op("blk.1.attn_k_b"), &values = built.op("blk.1.attn_v_b");
+  CHECK(keys.weight == values.weight);
+  CHECK(keys.transposed);
+  CHECK(keys.matrix_rows.first == 0);
+  CHECK(keys.matrix_rows.stride == 32);
+  CHECK(keys.matrix_rows.count == 16);
+  CHECK(!values.transposed);
+  CHECK(values.matrix_rows.first == 16);
+  CHECK(values.matrix_rows.stride == 32);
+  CHECK(values.matrix_rows.count == 16);
+}
+
 TEST_CASE("a parallel layer's feed-forward part reads the residual as it was before attention") {
   const TensorTable table = read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/falcon/model.gguf");
   const LayerGraph graph = build_layer_graph(read_model_spec(table), table, Activations::kExact);
