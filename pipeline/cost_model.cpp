@@ -82,9 +82,11 @@ double CostModel::attention_s(const GraphOp& op, const StepLoad& load) const {
     keys = std::min(keys, window);
     read_keys = std::min(read_keys, window + 0.5 * (rows - 1));
   }
+  // A latent value lies inside its key.
+  const std::int64_t key_and_value =
+      parts_.spec.k_dim() + (parts_.spec.latent ? 0 : parts_.spec.v_dim());
   const double kv_bytes =
-      read_keys * static_cast<double>((parts_.spec.k_dim() + parts_.spec.v_dim()) *
-                                      kv_element_bytes(parts_.kv_type));
+      read_keys * static_cast<double>(key_and_value * kv_element_bytes(parts_.kv_type));
   const double ops =
       2.0 * rows * keys * static_cast<double>(parts_.spec.q_dim() + parts_.spec.attention_dim());
   return std::max(ratio(kv_bytes, parts_.profile.attention_bytes_per_s),
