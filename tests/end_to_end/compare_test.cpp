@@ -160,7 +160,7 @@ TEST_CASE("sides that make no comparison are refused in a line") {
   check_refused(in.compare({"-m", in.a, "-m", other, "-c", "400"}), 2, "less than one window");
   check_refused(in.compare({"-m", in.a, "-m", other, "--chunks", "-1"}), 2, "--chunks");
   check_refused(in.compare({"-m", in.a, "--recall", "40"}), 2, "-c cannot act with --recall");
-  check_refused({"compare", "--ids", in.ids, "-m", in.a, "--recall", "0"}, 2, "--recall 0");
+  check_refused({"compare", "--ids", in.ids, "-m", in.a, "--recall", "-5"}, 2, "--recall -5");
   check_refused({"compare", "--ids", in.ids, "-m", in.a, "--recall", "500"}, 2, "508");
   check_refused({"compare", "-m", in.a, "-m", other}, 2, "no text given");
   windlass_json({"synth", in.folder / "ids-only.gguf", "--layers", "1", "--embd", "64", "--ffn",

@@ -75,7 +75,7 @@ TEST_CASE("a selftest covers a dozen placements and every instruction set, and p
   }
   CHECK(row_named(report, "reads by threads").io_engine == "threads");
   CHECK(row_named(report, "the least --ram").read_bytes >
-        2 * row_named(report, "all in memory").read_bytes);
+        2 * row_named(report, "all, or all there is").read_bytes);
 }
 
 // Plants `faults` under the engine of the n-th case that runs; the others read faultlessly.
