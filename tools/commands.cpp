@@ -11,6 +11,8 @@ void declare_run(CLI::App& app, Options& o) {
   add_text_options(app, o);
   add_ids_option(app, o);
   add_generation_options(app, o);
+  add_sampling_options(app, o);
+  add_grammar_options(app, o);
   add_machine_options(app, o);
   add_engine_options(app, o);
   add_receipt_options(app, o);

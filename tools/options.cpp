@@ -87,12 +87,6 @@ void add_generation_options(CLI::App& app, Options& o) {
   app.add_option("--stop", o.stop, "text that ends generation; may be repeated")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
-  app.add_option("--temp", o.sampling.temperature, "temperature; 0: greedy");
-  app.add_option("--top-k", o.sampling.top_k, "0: off");
-  app.add_option("--top-p", o.sampling.top_p, "1: off");
-  app.add_option("--min-p", o.sampling.min_p, "0: off");
-  app.add_option("--seed", o.sampling.seed,
-                 "of the random choice; the same seed gives the same text");
 }
 
 void add_eval_text_options(CLI::App& app, Options& o) {

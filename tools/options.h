@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/text/sampler.h"
+#include "src/text/sampling_options.h"
 
 namespace CLI {
 class App;
@@ -41,7 +41,11 @@ struct Options {
   bool raw = false, conversation = false, ignore_eos = false;
   std::string system_prompt, chat_template, tools;
   std::vector<std::string> stop;
-  SamplingOptions sampling;
+  SamplingOptions sampling;  // but for the three that are lists in text form
+  std::string samplers = sampler_stages_text(SamplingOptions().stages);
+  std::vector<std::string> logit_bias;
+  std::vector<std::string> dry_sequence_breakers = SamplingOptions().dry_sequence_breakers;
+  std::string grammar, grammar_file, json_schema, json_schema_file;
 
   std::string output;
   std::int64_t depth_tokens = 0;
@@ -76,6 +80,8 @@ void add_eval_text_options(CLI::App& app,
                            Options& options);  // -f, --ids, --calibrated-on, --chunks
 void add_compare_options(CLI::App& app, Options& options);
 void add_side_options(CLI::App& app, Options& options);  // what one side of compare may have alone
+void add_sampling_options(CLI::App& app, Options& options);
+void add_grammar_options(CLI::App& app, Options& options);
 void add_plan_options(CLI::App& app, Options& options);
 void add_convert_options(CLI::App& app, Options& options);
 void add_synth_options(CLI::App& app, Options& options);

@@ -152,7 +152,10 @@ std::vector<std::int32_t> read_given_ids(const Options& options, const Model& mo
 
 std::string read_prompt_text(const Invocation& invocation, const TextLimit& limit) {
   const Options& options = invocation.options;
-  if (!invocation.given("file")) return options.prompt;
+  if (!invocation.given("file")) {
+    require_utf8(options.prompt, "-p");
+    return options.prompt;
+  }
   std::string text = read_text_file(options.file, limit);
   if (text.ends_with('\n')) text.pop_back();  // editors add one
   return text;

@@ -96,6 +96,19 @@ TEST_CASE("a command line that is wrong is refused with the nearest right name")
   CHECK_THAT(windlass({}).err, Contains("no command given"));
 }
 
+TEST_CASE("text that is not UTF-8 is refused with its first wrong byte") {
+  const Folder folder;
+  const std::string model = golden_model("llama");
+  write_bytes(folder / "latin1.txt", "d\xE9j\xE0 vu");
+  const std::string says = "latin1.txt: byte 1 (0xe9) is not UTF-8";
+  check({run_with(model, {"-f", folder / "latin1.txt"}), 2, says});
+  check({{"tokenize", "-m", model, "-f", folder / "latin1.txt"}, 2, says});
+  check({{"perplexity", "-m", model, "-f", folder / "latin1.txt"}, 2, says});
+  const ProcessResult prompt = windlass({"tokenize", "-m", model, "-p", "caf\xE9"});
+  CHECK(prompt.exit_status == 2);
+  CHECK_THAT(prompt.err, Contains("-p: byte 3 (0xe9)"));
+}
+
 TEST_CASE("a template or tools that cannot be used are refused by file and line") {
   const Folder folder;
   const std::string model = golden_model("llama");
