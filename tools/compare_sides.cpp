@@ -52,7 +52,7 @@ Sides open_sides(const Options& o) {
 TokenWindows make_windows(const Invocation& invocation, EvalText& text) {
   const Options& o = invocation.options;
   const std::int64_t window = eval_window_tokens(o);
-  if (!invocation.given("recall")) {
+  if (o.recall_tokens == 0) {
     require_window(o, text, window);
     return cut_windows(std::move(text.tokens), window, text.bos, o.chunks);
   }

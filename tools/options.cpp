@@ -110,7 +110,8 @@ void add_compare_options(CLI::App& app, Options& o) {
   app.add_option("--save-logits", o.save_logits, "keep side A's logits in this file");
   app.add_option("--logits", o.logits, "side A's logits as kept by --save-logits: A is not run");
   app.add_option("--recall", o.recall_tokens,
-                 "score a random string planted this many tokens back, instead of the text");
+                 "score random strings (--chunks of them, else 8) planted this many tokens back, "
+                 "instead of the text");
   app.add_option("--seed", o.eval_seed, "of the resampling, and of planted strings");
 }
 

@@ -23,7 +23,7 @@ constexpr float kMostCode = 65535;
 // Names for people: the rest of the header takes some 300 bytes.
 constexpr std::size_t kMostNameBytes = 1500;
 // More than any model has, and far from where their products overflow.
-constexpr std::int64_t kMostVocab = std::int64_t{1} << 24, kMostTokens = std::int64_t{1} << 36;
+constexpr std::int64_t kMostVocab = std::int64_t{1} << 24, kMostTokens = std::int64_t{1} << 34;
 
 std::string hex(std::uint64_t number) { return fmt::format("{:016x}", number); }
 
@@ -143,7 +143,9 @@ void BaselineWriter::add(const RowTile& tile) {
       tile.first_column, columns, identity_.tile_columns);
   const auto [least, most] = std::minmax_element(tile.logits.begin(), tile.logits.end());
   const float low = *least, span = *most - *least;
-  if (!std::isfinite(low) || !std::isfinite(span)) {
+  const bool numbers = std::all_of(tile.logits.begin(), tile.logits.end(),
+                                   [&](float logit) { return logit - low <= span; });
+  if (!numbers || !std::isfinite(span)) {
     fail(ErrorCode::kBadFile, "{}: row {} has logits that are not finite", identity_.model,
          tile.row);
   }

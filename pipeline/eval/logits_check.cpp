@@ -92,28 +92,26 @@ void LogitsCheck::add(const LogitsTile& tile, std::int64_t first_row) {
   }
 }
 
-double LogitsCheck::max_abs() const {
-  double most = 0;
-  for (const Row& row : rows_) {
-    if (!(row.max_abs <= most)) most = row.max_abs;
-    if (std::isnan(most)) break;
-  }
-  return most;
+// A NaN is further off than anything.
+const LogitsCheck::Row& LogitsCheck::furthest() const {
+  return *std::max_element(rows_.begin(), rows_.end(), [](const Row& a, const Row& b) {
+    return !std::isnan(a.max_abs) && !(b.max_abs <= a.max_abs);
+  });
 }
 
+double LogitsCheck::max_abs() const { return furthest().max_abs; }
+
 std::optional<LogitDifference> LogitsCheck::beyond(const Tolerance& tolerance) const {
+  if (std::isnan(max_abs())) return furthest().largest;
   std::int64_t n_beyond = 0;
   const Row* first = nullptr;
-  const Row* largest = nullptr;
   for (const Row& row : rows_) {
-    if (largest == nullptr || !(row.max_abs <= largest->max_abs)) largest = &row;
     if (row.max_abs <= tolerance.max_abs) continue;
     if (first == nullptr) first = &row;
     ++n_beyond;
   }
-  if (std::isnan(max_abs())) return largest->largest;
   if (n_beyond > tolerance.n_outliers) return first->largest;
-  if (!(mean_abs() <= tolerance.mean_abs)) return largest->largest;
+  if (!(mean_abs() <= tolerance.mean_abs)) return furthest().largest;
   return std::nullopt;
 }
 

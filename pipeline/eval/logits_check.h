@@ -67,12 +67,14 @@ class LogitsCheck {
   double mean_abs() const { return sum_ / static_cast<double>(count_); }
 
  private:
-  const LogitsTable& expected_;
-  std::optional<LogitDifference> first_;
   struct Row {
     double max_abs = 0;
     LogitDifference largest;
   };
+  const Row& furthest() const;
+
+  const LogitsTable& expected_;
+  std::optional<LogitDifference> first_;
   std::vector<Row> rows_;
   double sum_ = 0;
   std::int64_t count_ = 0;

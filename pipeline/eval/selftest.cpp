@@ -106,8 +106,8 @@ class Selftest {
       row.result = CaseResult::kSame;
       play(row);
     } catch (const Error& error) {
-      const bool no_case = tested.expectation == Expectation::kReference;
-      if (no_case || error.code() == ErrorCode::kInterrupted) throw;
+      const bool is_reference = tested.expectation == Expectation::kReference;
+      if (is_reference || error.code() == ErrorCode::kInterrupted) throw;
       const bool no_such_ring =
           tested.options.ring_slots > 0 && error.code() == ErrorCode::kNoSpace;
       row.result = no_such_ring ? CaseResult::kSkipped : CaseResult::kFailed;

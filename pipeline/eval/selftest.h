@@ -60,8 +60,8 @@ std::string format_summary(const SelftestReport& report);
 
 struct SelftestInput {
   std::vector<std::int32_t> prompt;  // 2 tokens or more
-  // KV, activations, micro-batch (0: 16 rows), the most memory (nothing: auto) and the most
-  // threads.
+  // KV, activations, micro-batch (0: 16 rows), the threads of most cases, and the most memory of
+  // all (nothing: auto).
   EngineOptions base;
   std::vector<Isa> isas;  // the first is the reference; those not present are listed as skipped
 };

@@ -23,40 +23,15 @@ Budgets budgets_of(const Model& model, const EngineOptions& options, const Profi
           std::get<Infeasible>(place(plan.graph, plan.blocks, needs, 0)).least_bytes};
 }
 
-class CaseWriter {
- public:
-  CaseWriter(const SelftestInput& input, std::vector<SelftestCase>& cases)
-      : input_(input), cases_(cases) {}
-
-  void begin_isa(Isa isa) { isa_ = isa; }
-  template <typename Change>
-  SelftestCase& add(std::string name, Expectation expectation, const Change& change) {
-    SelftestCase added{std::move(name), input_.base, expectation};
-    added.options.isa = isa_;
-    change(added.options);
-    return cases_.emplace_back(std::move(added));
-  }
-  template <typename Change>
-  SelftestCase& same(std::string name, const Change& change) {
-    return add(std::move(name), Expectation::kSameBits, change);
-  }
-
- private:
-  const SelftestInput& input_;
-  std::vector<SelftestCase>& cases_;
-  Isa isa_ = Isa::kScalar;
-};
-
 const char* budget_name(int quarters) {
   constexpr const char* kNames[] = {"the least --ram", "a quarter of the way", "half of the way",
-                                    "three quarters", "all in memory"};
+                                    "three quarters", "all, or all there is"};
   return kNames[quarters];
 }
 
 class Cases {
  public:
-  Cases(const Model& model, const SelftestInput& input, const Profile& profile)
-      : input_(input), writer_(input, cases_) {
+  Cases(const Model& model, const SelftestInput& input, const Profile& profile) : input_(input) {
     budgets_ = budgets_of(model, input.base, profile);
     ceiling_bytes_ = input.base.ram_bytes ? *input.base.ram_bytes : auto_ram_bytes();
     budgets_.all_bytes = std::min(budgets_.all_bytes, ceiling_bytes_);
@@ -64,9 +39,9 @@ class Cases {
 
   std::vector<SelftestCase> make() {
     for (const Isa isa : input_.isas) {
-      writer_.begin_isa(isa);
+      isa_ = isa;
       const bool first = isa == input_.isas.front();
-      auto& reference = writer_.add("reference", Expectation::kReference, [](EngineOptions&) {});
+      auto& reference = add("reference", Expectation::kReference, [](EngineOptions&) {});
       if (!isa_present(isa)) {
         reference.skip_reason = "this machine lacks " + missing_features(isa);
         continue;
@@ -85,6 +60,18 @@ class Cases {
   }
 
  private:
+  // What is returned is valid until the next one.
+  template <typename Change>
+  SelftestCase& add(std::string name, Expectation expectation, const Change& change) {
+    SelftestCase added{std::move(name), input_.base, expectation};
+    added.options.isa = isa_;
+    change(added.options);
+    return cases_.emplace_back(std::move(added));
+  }
+  template <typename Change>
+  SelftestCase& same(std::string name, const Change& change) {
+    return add(std::move(name), Expectation::kSameBits, change);
+  }
   std::int64_t budget_bytes(int quarters) const {
     return budgets_.least_bytes + (budgets_.all_bytes - budgets_.least_bytes) * quarters / 4;
   }
@@ -96,7 +83,9 @@ class Cases {
 
   // threads 0: as the base has it.
   void add_budget(int quarters, int threads) {
-    auto& added = writer_.same(budget_name(quarters), [&](EngineOptions& options) {
+    std::string name = budget_name(quarters);
+    if (threads > 0) name += fmt::format(", -t {}", threads);
+    auto& added = same(std::move(name), [&](EngineOptions& options) {
       options.ram_bytes = budget_bytes(quarters);
       if (threads > 0) options.threads = threads;
     });
@@ -106,24 +95,24 @@ class Cases {
     for (int quarters = 0; quarters <= 4; ++quarters) add_budget(quarters, 0);
   }
   void add_threads() {
-    writer_.same("one thread", [](EngineOptions& options) { options.threads = 1; });
-    writer_.same("three threads", [](EngineOptions& options) { options.threads = 3; });
+    same("one thread", [](EngineOptions& options) { options.threads = 1; });
+    same("three threads", [](EngineOptions& options) { options.threads = 3; });
     add_budget(0, 1);
     add_budget(1, 3);
   }
   void add_schedules() {
-    auto& late = writer_.same("each load when it is needed", [&](EngineOptions& options) {
+    auto& late = same("each load when it is needed", [&](EngineOptions& options) {
       options.ram_bytes = budget_bytes(1);
       options.overlap = false;
     });
     skip_unless_streaming(late, 1);
-    auto& threads = writer_.same("reads by threads", [&](EngineOptions& options) {
+    auto& threads = same("reads by threads", [&](EngineOptions& options) {
       options.ram_bytes = budget_bytes(1);
       options.make_io = [](int capacity, std::string*) { return make_thread_engine(capacity); };
     });
     skip_unless_streaming(threads, 1);
     for (const std::int64_t slots : {2, 3, 8, 24}) {
-      auto& ring = writer_.same(fmt::format("a ring of {}", slots), [&](EngineOptions& options) {
+      auto& ring = same(fmt::format("a ring of {}", slots), [&](EngineOptions& options) {
         options.ram_bytes = budget_bytes(2);
         options.ring_slots = slots;
       });
@@ -134,8 +123,8 @@ class Cases {
     const auto prompt_tokens = static_cast<std::int64_t>(input_.prompt.size());
     for (const std::int64_t rows : {std::int64_t{1}, std::int64_t{7}, prompt_tokens}) {
       if (rows == input_.base.micro_batch_tokens) continue;
-      writer_.add(fmt::format("-ub {}", rows), Expectation::kWithinTolerance,
-                  [&](EngineOptions& options) { options.micro_batch_tokens = rows; });
+      add(fmt::format("-ub {}", rows), Expectation::kWithinTolerance,
+          [&](EngineOptions& options) { options.micro_batch_tokens = rows; });
     }
   }
 
@@ -143,7 +132,7 @@ class Cases {
   Budgets budgets_;
   std::int64_t ceiling_bytes_ = 0;
   std::vector<SelftestCase> cases_;
-  CaseWriter writer_;
+  Isa isa_ = Isa::kScalar;  // of the cases that are being added
 };
 
 }  // namespace

@@ -173,7 +173,7 @@ TEST_CASE("a file that is no model is refused by name, whatever is wrong with it
       {run_with(folder / "counts.gguf", {"-p", "x"}), 1, "counts.gguf"},
   };
   for (const Case& bad : cases) check(bad);
-  for (const char* command : {"info", "tokenize", "plan", "logits", "perplexity"}) {
+  for (const char* command : {"info", "tokenize", "plan", "logits", "perplexity", "selftest"}) {
     Arguments arguments = {command, "-m", folder / "magic.gguf"};
     const std::string name = command;
     if (name == "tokenize") arguments.insert(arguments.end(), {"-p", "x"});
