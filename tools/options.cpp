@@ -1,6 +1,7 @@
 #include "tools/options.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 namespace windlass {
 
@@ -55,6 +56,17 @@ void add_step_options(CLI::App& app, Options& o) {
   app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32; K and V alike")
       ->check(CLI::IsMember({"f16", "f32"}));
   app.add_flag("--exact", o.exact, "f32 activations throughout");
+}
+
+void add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& of_what) {
+  const auto check = [](const std::string& text) {
+    std::uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error == std::errc() && stop == end) return std::string();
+    return text + " is not a whole number from 0 to 18446744073709551615";
+  };
+  app.add_option("--seed", seed, of_what)->check(check);
 }
 
 void add_receipt_options(CLI::App& app, Options& o) {
@@ -112,7 +124,7 @@ void add_compare_options(CLI::App& app, Options& o) {
   app.add_option("--recall", o.recall_tokens,
                  "score random strings (--chunks of them, else 8) planted this many tokens back, "
                  "instead of the text");
-  app.add_option("--seed", o.eval_seed, "of the resampling, and of planted strings");
+  add_seed_option(app, o.eval_seed, "of the resampling, and of planted strings");
 }
 
 void add_side_options(CLI::App& app, Options& o) {
@@ -160,7 +172,7 @@ void add_synth_options(CLI::App& app, Options& o) {
   app.add_flag("--tied", o.tied, "no output matrix: the embedding serves");
   app.add_flag("--header-only", o.header_only,
                "a hole of the right size instead of weights, for plan");
-  app.add_option("--seed", o.synth_seed, "of the random weights");
+  add_seed_option(app, o.synth_seed, "of the random weights");
 }
 
 }  // namespace windlass

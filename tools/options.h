@@ -77,6 +77,8 @@ void add_receipt_options(CLI::App& app, Options& options);
 void add_text_options(CLI::App& app, Options& options);  // -p -f and how special tokens are read
 void add_ids_option(CLI::App& app, Options& options);
 void add_generation_options(CLI::App& app, Options& options);
+// --seed, which must be a whole number that fits.
+void add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& of_what);
 void add_sampling_options(CLI::App& app, Options& options);
 void add_grammar_options(CLI::App& app, Options& options);
 void add_eval_text_options(CLI::App& app,

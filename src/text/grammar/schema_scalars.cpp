@@ -41,11 +41,12 @@ WholeRange whole_numbers(const SchemaJson& s, bool strict, const std::string& wh
   WholeRange range;
   const auto bound = [&](const char* key, bool lower, std::int64_t shift) {
     if (!s.contains(key)) return;
-    if (!s[key].is_number() || std::abs(s[key].get<double>()) > 9e15) {
-      fail(ErrorCode::kUsage, "JSON schema: {}: {} {} is no number within 9e15", where, key,
+    if (!s[key].is_number()) {
+      fail(ErrorCode::kUsage, "JSON schema: {}: {} {} is no number", where, key,
            brief_json(s[key]));
     }
-    const double value = s[key].get<double>();
+    constexpr double kMost = kMostJsonInteger;
+    const double value = std::clamp(s[key].get<double>(), -kMost, kMost);
     const double whole = lower ? std::ceil(value) : std::floor(value);
     const std::int64_t edge =
         static_cast<std::int64_t>(whole) + (strict && whole == value ? shift : 0);
