@@ -45,7 +45,7 @@ WholeRange whole_numbers(const SchemaJson& s, bool strict, const std::string& wh
       fail(ErrorCode::kUsage, "JSON schema: {}: {} {} is no number", where, key,
            brief_json(s[key]));
     }
-    constexpr double kMost = kMostJsonInteger;
+    constexpr auto kMost = static_cast<double>(kMostJsonInteger);
     const double value = std::clamp(s[key].get<double>(), -kMost, kMost);
     const double whole = lower ? std::ceil(value) : std::floor(value);
     const std::int64_t edge =
