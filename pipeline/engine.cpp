@@ -87,7 +87,7 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
                              options.ram_bytes ? *options.ram_bytes : auto_ram_bytes())),
       memory(plan, plan.needs.limit_bytes),
       store(model.tensors.files),
-      io(make_io_engine(kReadsInFlight, &io_note)),
+      io((options.make_io ? options.make_io : make_io_engine)(kReadsInFlight, &io_note)),
       trace(tracing() ? kTraceEvents : 0),
       tiers(model.tensors, plan.blocks, store, *io, tier_options()),
       pinned(tiers, plan.blocks, plan.placement().pinned, memory.pinned()),
@@ -286,6 +286,8 @@ std::span<const float> Engine::feed_for_last(std::span<const std::int32_t> token
 void Engine::roll_back(std::int64_t n_tokens) { state_->memory.kv.roll_back(n_tokens); }
 std::int64_t Engine::n_tokens() const { return state_->memory.kv.committed_tokens(); }
 std::int64_t Engine::context_tokens() const { return state_->memory.kv.context_tokens(); }
+std::int64_t Engine::logits_tile_columns() const { return state_->plan.tile_columns; }
+std::int64_t Engine::ring_slots() const { return state_->plan.placement().ring_slots; }
 
 Receipt Engine::receipt() const {
   const State& s = *state_;

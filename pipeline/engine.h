@@ -16,6 +16,7 @@
 #include "src/model/layer_graph.h"
 #include "src/model/model.h"
 #include "src/ops/op_table.h"
+#include "tiers/io_engine.h"
 
 namespace windlass {
 
@@ -31,6 +32,9 @@ struct EngineOptions {
   Isa isa = Isa::kScalar;
   int threads = 0;      // 0: usable_cores()
   bool overlap = true;  // false: each load is issued when it is needed (a check on the schedule)
+  std::int64_t ring_slots = 0;  // of the ring; 0: none, or as many as the simulator finds best
+  // Makes the engine that reads the model; null: make_io_engine.
+  std::function<std::unique_ptr<IoEngine>(int capacity, std::string* why)> make_io = nullptr;
   std::int64_t table_bytes = 0;  // heap held by others for this run: tokenizer, sampler
   std::string trace_path;        // timeline for Perfetto; empty: none
   // Asked between a step's entries and between reads of the pinned set; true (Ctrl-C) ends the call
@@ -77,6 +81,10 @@ class Engine {
   void roll_back(std::int64_t n_tokens);
   std::int64_t n_tokens() const;  // committed tokens of the sequence
   std::int64_t context_tokens() const;
+  // Columns of each tile that a sink gets; the last of a row may have fewer.
+  std::int64_t logits_tile_columns() const;
+  // Slots of the ring that weights stream through; 0: all of them stay in memory.
+  std::int64_t ring_slots() const;
 
   // Filled but for model-level counts that only the caller knows (ttft_s, prompt and generated
   // tokens).

@@ -115,6 +115,11 @@ GenerateResult generate(Engine& engine, const Tokenizer& tokenizer, Sampler& sam
   TextOutput output(options, result, on_text);
   StreamingDetokenizer detokenizer(tokenizer);
   if (options.max_tokens == 0) return result;
+  sampler.begin(prompt);
+  if (sampler.finished()) {  // a grammar of the empty text
+    result.reason = FinishReason::kStop;
+    return result;
+  }
   auto logits = feed(engine, prompt, progress);
   while (true) {
     if (!logits) {
@@ -129,7 +134,7 @@ GenerateResult generate(Engine& engine, const Tokenizer& tokenizer, Sampler& sam
     }
     result.ids.push_back(id);
     output.push(detokenizer.push(id));
-    if (output.stopped()) {
+    if (output.stopped() || sampler.finished()) {
       result.reason = FinishReason::kStop;
       break;
     }

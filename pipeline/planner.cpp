@@ -220,7 +220,7 @@ Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placemen
 
 std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
-    const CostModel& costs, const StepLoad& decode, bool overlap) {
+    const CostModel& costs, const StepLoad& decode, bool overlap, std::int64_t ring_slots) {
   std::vector<Candidate> candidates;
   const std::vector<Run> experts = expert_runs(graph, blocks);
   const auto consider = [&](const SlotCounts& slots, const std::string& name) {
@@ -237,19 +237,25 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const Prediction prediction = predict(placement);
     candidates.push_back({std::move(placement), prediction, name});
   };
-  consider(0, "all weights in memory");
-  if (!candidates.empty()) return candidates;
-  if (!experts.empty()) {
-    consider({0, kMinExpertSlots}, "all but experts in memory, and a cache of these");
-    if (!candidates.empty()) return candidates;
-  }
-  for (const std::int64_t slots : kRingSlots) {
-    if (experts.empty()) consider(slots, fmt::format("a ring of {} slots", slots));
-    for (const std::int64_t cached :
-         experts.empty() ? std::span<const std::int64_t>{} : kExpertSlots) {
+  const auto consider_ring = [&](std::int64_t slots) {
+    if (experts.empty()) return consider(slots, fmt::format("a ring of {} slots", slots));
+    for (const std::int64_t cached : kExpertSlots) {
       consider({slots, cached},
                fmt::format("a ring of {} slots and a cache of {} expert matrices", slots, cached));
     }
+  };
+  if (ring_slots > 0) {
+    consider_ring(ring_slots);
+    const SlotCounts least = {ring_slots, experts.empty() ? 0 : kMinExpertSlots};
+    if (candidates.empty()) return std::get<Infeasible>(place(graph, blocks, needs, least));
+  } else {
+    consider(0, "all weights in memory");
+    if (!candidates.empty()) return candidates;
+    if (!experts.empty()) {
+      consider({0, kMinExpertSlots}, "all but experts in memory, and a cache of these");
+      if (!candidates.empty()) return candidates;
+    }
+    for (const std::int64_t slots : kRingSlots) consider_ring(slots);
   }
   if (candidates.empty()) return Infeasible{least_limit_bytes(graph, blocks, needs)};
   std::stable_sort(

@@ -28,10 +28,10 @@ struct Candidate {
 
 // All candidates that fit, the one to take first: everything pinned; else all but experts, with a
 // cache of these; else rings of 2 to 32 slots, beside a small expert cache where there are experts.
-// Infeasible when none does.
+// With ring_slots > 0: such rings of that many slots alone. Infeasible when none does.
 std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
-    const CostModel& costs, const StepLoad& decode, bool overlap);
+    const CostModel& costs, const StepLoad& decode, bool overlap, std::int64_t ring_slots = 0);
 
 // The least time any schedule could take for a step: the larger of the disk's work (bytes touched
 // beyond what the whole budget could hold, at the profile's rate) and the CPU's (every op at its

@@ -103,6 +103,7 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       0,
+                      0,
                       {},
                       {},
                       {},
@@ -119,14 +120,15 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
           : default_micro_batch(session.graph, spec, model.tensors.weight_bytes());
   const std::int64_t rows = std::min(batch, most_rows);
   const std::int64_t logits_rows = std::min(rows, options.logits_rows);
-  const std::int64_t tile_columns = largest_block_rows(session.blocks, session.graph);
-  session.layout = make_activation_layout(session.graph, spec, rows, logits_rows, tile_columns);
-  session.decode_layout = make_activation_layout(session.graph, spec, 1, 1, tile_columns);
+  session.tile_columns = largest_block_rows(session.blocks, session.graph);
+  session.layout =
+      make_activation_layout(session.graph, spec, rows, logits_rows, session.tile_columns);
+  session.decode_layout = make_activation_layout(session.graph, spec, 1, 1, session.tile_columns);
   session.needs = host_needs(session, model, options, ram_bytes, rows);
 
   const CostModel costs({model.tensors, spec, session.graph, profile, options.kv_type});
   auto chosen = choose_placement(session.graph, session.blocks, session.needs, costs, StepLoad{},
-                                 options.overlap);
+                                 options.overlap, options.ring_slots);
   if (const auto* infeasible = std::get_if<Infeasible>(&chosen))
     refuse(session, ram_bytes, infeasible->least_bytes);
   session.candidates = std::move(std::get<std::vector<Candidate>>(chosen));

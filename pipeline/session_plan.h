@@ -22,6 +22,7 @@ struct SessionPlan {
   ActivationLayout layout, decode_layout;  // of a micro-batch, of one row
   HostNeeds needs;
   std::int64_t context_tokens = 0;       // as asked for: the KV cache is in whole pages
+  std::int64_t tile_columns = 0;         // of the logits computed at once
   std::vector<Candidate> candidates;     // best first; [0] is taken
   Plan with_head, without_head, decode;  // over candidates[0].placement
   bool embedding_resident = false;

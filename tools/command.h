@@ -40,6 +40,8 @@ int run_command(const Invocation& invocation);
 int logits_command(const Invocation& invocation);
 int tokenize_command(const Invocation& invocation);
 int perplexity_command(const Invocation& invocation);
+int compare_command(const Invocation& invocation);
+int selftest_command(const Invocation& invocation);
 int plan_command(const Invocation& invocation);
 int profile_command(const Invocation& invocation);
 int doctor_command(const Invocation& invocation);

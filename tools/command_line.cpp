@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <sstream>
 
 #include "src/base/error.h"
 #include "src/base/nearest.h"
@@ -192,6 +193,35 @@ std::optional<Invocation> parse_invocation(const Command& command,
         {name, shown_value(*option), origin == origins.end() ? Origin::kDefault : origin->second});
   }
   return invocation;
+}
+
+Options with_side_settings(const Options& base, const std::string& text) {
+  Options options = base;
+  CLI::App app;
+  app.name("windlass compare");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.set_help_flag();
+  add_side_options(app, options);
+  std::vector<std::string> words;
+  bool flag_is_due = true;
+  std::istringstream in(text);
+  for (std::string word; in >> word;) {
+    if (flag_is_due && !word.starts_with("-")) word.insert(0, "--");
+    const auto alias = multi_letter_flags().find(word);
+    const CLI::Option* option =
+        app.get_option_no_throw(alias == multi_letter_flags().end() ? word : alias->second);
+    flag_is_due = !flag_is_due || option == nullptr || !takes_value(*option);
+    words.push_back(std::move(word));
+  }
+  if (words.empty()) fail(ErrorCode::kUsage, "--settings is empty: give side B a flag of its own");
+  try {
+    std::vector<std::string> normalised = normalise(app, words);
+    std::reverse(normalised.begin(), normalised.end());
+    app.parse(std::move(normalised));
+  } catch (const std::exception& error) {
+    fail(ErrorCode::kUsage, "--settings \"{}\": {}", text, one_line(error.what()));
+  }
+  return options;
 }
 
 const Command& find_command(const std::string& name) {

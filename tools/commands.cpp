@@ -11,6 +11,8 @@ void declare_run(CLI::App& app, Options& o) {
   add_text_options(app, o);
   add_ids_option(app, o);
   add_generation_options(app, o);
+  add_sampling_options(app, o);
+  add_grammar_options(app, o);
   add_machine_options(app, o);
   add_engine_options(app, o);
   add_receipt_options(app, o);
@@ -35,10 +37,26 @@ void declare_tokenize(CLI::App& app, Options& o) {
 
 void declare_perplexity(CLI::App& app, Options& o) {
   add_model_option(app, o);
-  app.add_option("-f,--file", o.file, "text file; - is standard input");
+  add_eval_text_options(app, o);
   add_machine_options(app, o);
   add_engine_options(app, o);
   add_receipt_options(app, o);
+}
+
+void declare_compare(CLI::App& app, Options& o) {
+  add_compare_options(app, o);
+  add_eval_text_options(app, o);
+  add_machine_options(app, o);
+  add_engine_options(app, o);
+  add_receipt_options(app, o);
+}
+
+void declare_selftest(CLI::App& app, Options& o) {
+  add_model_option(app, o);
+  add_text_options(app, o);
+  add_ids_option(app, o);
+  add_machine_options(app, o);
+  add_step_options(app, o);
 }
 
 void declare_plan(CLI::App& app, Options& o) {
@@ -52,8 +70,7 @@ void declare_profile(CLI::App& app, Options& o) {
   add_model_option(app, o);
   app.add_option("-o,--output", o.output, "write the profile to this file too");
   app.add_option("--ram", o.ram, "memory that measuring may use, or auto");
-  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
-  app.add_option("--isa", o.isa, "scalar | avx2 | avx512 | avx512vnni; empty: the best here");
+  add_cpu_options(app, o);
   app.add_option("--cache-dir", o.cache_dir,
                  "holds the machine profile; empty: $XDG_CACHE_HOME/windlass");
 }
@@ -74,6 +91,10 @@ constexpr Command kCommands[] = {
     {"logits", "logits of every token of a text, to a NumPy file", declare_logits, logits_command},
     {"tokenize", "text to token ids", declare_tokenize, tokenize_command},
     {"perplexity", "how well the model predicts a text", declare_perplexity, perplexity_command},
+    {"compare", "how far a model, or a setting, is from another on a text", declare_compare,
+     compare_command},
+    {"selftest", "the same prompt under many placements: is the answer the same?", declare_selftest,
+     selftest_command},
     {"plan", "what will be where, how fast, and why", declare_plan, plan_command},
     {"profile", "measure this machine and cache the result", declare_profile, profile_command},
     {"doctor", "what this machine offers, and what to do about what it lacks", declare_doctor,

@@ -11,6 +11,7 @@
 
 #include "src/base/error.h"
 #include "src/base/units.h"
+#include "src/text/utf8.h"
 #include "tools/interrupt.h"
 
 namespace windlass {
@@ -55,6 +56,15 @@ void require_within(const TextLimit& limit, const std::string& text, const std::
 
 }  // namespace
 
+void require_utf8(std::string_view text, const std::string& name) {
+  const std::size_t valid = valid_utf8_bytes(text);
+  if (valid == text.size()) return;
+  fail(ErrorCode::kUsage,
+       "{}: byte {} (0x{:02x}) is not UTF-8; give the text in UTF-8 (iconv converts other "
+       "encodings)",
+       name, valid, static_cast<unsigned char>(text[valid]));
+}
+
 std::string read_text_file(const std::string& path, const TextLimit& limit) {
   InputFile file(path);
   std::string text;
@@ -62,6 +72,7 @@ std::string read_text_file(const std::string& path, const TextLimit& limit) {
     text.append(piece);
     require_within(limit, text, file.name());
   }
+  require_utf8(text, file.name());
   return text;
 }
 

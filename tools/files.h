@@ -14,7 +14,10 @@ struct TextLimit {
   std::string reason;  // completes "F is longer than 4.0 MiB, "
 };
 
-// The whole file; "-" reads standard input. Error(kIo) naming it, Error(kNoSpace) beyond the limit.
+// Error(kUsage) naming `name` and the first byte that is not UTF-8.
+void require_utf8(std::string_view text, const std::string& name);
+// The whole file; "-" reads standard input. Error(kIo) naming it, Error(kNoSpace) beyond the limit,
+// Error(kUsage) unless it is UTF-8.
 std::string read_text_file(const std::string& path, const TextLimit& limit);
 // A JSON array of token ids in [0, 2^31). Error(kUsage) naming the file and the first bad entry;
 // else as read_text_file().

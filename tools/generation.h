@@ -1,6 +1,8 @@
 // What one-shot `run` and chat share: a model open for generation, and how they end.
 #pragma once
 
+#include <optional>
+
 #include "pipeline/generator.h"
 #include "tools/session.h"
 
@@ -11,6 +13,8 @@ struct Generation {
   Model model;
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<std::string> notes;  // for the receipt
+  SamplingOptions sampling;
+  std::optional<Automaton> grammar;  // until the sampler takes it
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Sampler> sampler;
 };
@@ -25,6 +29,12 @@ struct GenerationCounts {
   double ttft_s = 0;
 };
 Receipt make_receipt(const Generation& generation, const GenerationCounts& counts);
+
+// From the flags, all of which can act. Error(kUsage).
+SamplingOptions make_sampling_options(const Invocation& invocation);
+// What --grammar, --json-schema or their -file forms want; nothing if none was given.
+// Error(kUsage).
+std::optional<Automaton> make_grammar(const Invocation& invocation);
 
 GenerateOptions make_generate_options(const Options& options, std::int64_t max_tokens);
 

@@ -1,6 +1,7 @@
 #include "tools/options.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 namespace windlass {
 
@@ -26,11 +27,15 @@ void add_model_option(CLI::App& app, Options& o) {
   app.add_option("-m,--model", o.model, "GGUF file (of a split model: any shard)");
 }
 
+void add_cpu_options(CLI::App& app, Options& o) {
+  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
+  app.add_option("--isa", o.isa, "scalar | avx2 | avx512 | avx512vnni; empty: the best here");
+}
+
 void add_machine_options(CLI::App& app, Options& o) {
   app.add_option("--ram", o.ram, "host memory of the whole process, such as 24GiB, or auto");
   app.add_option("--vram", o.vram, "GPU memory, such as 8GiB, or auto");
-  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
-  app.add_option("--isa", o.isa, "scalar | avx2 | avx512 | avx512vnni; empty: the best here");
+  add_cpu_options(app, o);
   app.add_option("--cache-dir", o.cache_dir,
                  "holds the machine profile; empty: $XDG_CACHE_HOME/windlass");
   app.add_option("--profile", o.profile, "use this machine profile instead of the cached one");
@@ -38,6 +43,12 @@ void add_machine_options(CLI::App& app, Options& o) {
 
 void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("-c,--ctx-size", o.context_tokens, "context in tokens; 0: what the command needs");
+  add_step_options(app, o);
+  app.add_flag("--no-overlap", o.no_overlap,
+               "load each block when it is needed: shows what overlap gains");
+}
+
+void add_step_options(CLI::App& app, Options& o) {
   app.add_option("--ubatch-size", o.micro_batch_tokens,
                  "(-ub) rows of a step computed at once; 0: by the model's shapes");
   app.add_option("--cache-type-k", o.cache_type_k, "(-ctk) f16 | f32; K and V alike")
@@ -45,8 +56,17 @@ void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32; K and V alike")
       ->check(CLI::IsMember({"f16", "f32"}));
   app.add_flag("--exact", o.exact, "f32 activations throughout");
-  app.add_flag("--no-overlap", o.no_overlap,
-               "load each block when it is needed: shows what overlap gains");
+}
+
+void add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& of_what) {
+  const auto check = [](const std::string& text) {
+    std::uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error == std::errc() && stop == end) return std::string();
+    return text + " is not a whole number from 0 to 18446744073709551615";
+  };
+  app.add_option("--seed", seed, of_what)->check(check);
 }
 
 void add_receipt_options(CLI::App& app, Options& o) {
@@ -79,12 +99,38 @@ void add_generation_options(CLI::App& app, Options& o) {
   app.add_option("--stop", o.stop, "text that ends generation; may be repeated")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
-  app.add_option("--temp", o.sampling.temperature, "temperature; 0: greedy");
-  app.add_option("--top-k", o.sampling.top_k, "0: off");
-  app.add_option("--top-p", o.sampling.top_p, "1: off");
-  app.add_option("--min-p", o.sampling.min_p, "0: off");
-  app.add_option("--seed", o.sampling.seed,
-                 "of the random choice; the same seed gives the same text");
+}
+
+void add_eval_text_options(CLI::App& app, Options& o) {
+  app.add_option("-f,--file", o.file, "text file; - is standard input");
+  add_ids_option(app, o);
+  app.add_option("--calibrated-on", o.calibrated_on,
+                 "text that the model was fitted to: refuse to score a text that shares passages "
+                 "with it; may be repeated")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  app.add_option("--chunks", o.chunks, "windows to score at most; 0: all of the text");
+}
+
+void add_compare_options(CLI::App& app, Options& o) {
+  app.add_option("-m,--model", o.models,
+                 "side A, and again for side B: GGUF file (of a split model: any shard)")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  app.add_option("--settings", o.side_b_settings,
+                 "flags that side B has besides, such as \"--exact -ctk f32 -ctv f32\"");
+  app.add_option("--save-logits", o.save_logits, "keep side A's logits in this file");
+  app.add_option("--logits", o.logits, "side A's logits as kept by --save-logits: A is not run");
+  app.add_option("--recall", o.recall_tokens,
+                 "score random strings (--chunks of them, else 8) planted this many tokens back, "
+                 "instead of the text");
+  add_seed_option(app, o.eval_seed, "of the resampling, and of planted strings");
+}
+
+void add_side_options(CLI::App& app, Options& o) {
+  add_step_options(app, o);
+  add_cpu_options(app, o);
+  app.add_flag("--no-overlap", o.no_overlap, "load each block when it is needed");
 }
 
 void add_plan_options(CLI::App& app, Options& o) {
@@ -126,7 +172,7 @@ void add_synth_options(CLI::App& app, Options& o) {
   app.add_flag("--tied", o.tied, "no output matrix: the embedding serves");
   app.add_flag("--header-only", o.header_only,
                "a hole of the right size instead of weights, for plan");
-  app.add_option("--seed", o.synth_seed, "of the random weights");
+  add_seed_option(app, o.synth_seed, "of the random weights");
 }
 
 }  // namespace windlass

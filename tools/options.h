@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "src/text/sampler.h"
+#include "src/text/sampling_options.h"
 
 namespace CLI {
 class App;
@@ -42,11 +42,20 @@ struct Options {
   bool raw = false, conversation = false, ignore_eos = false;
   std::string system_prompt, chat_template, tools;
   std::vector<std::string> stop;
-  SamplingOptions sampling;
+  SamplingOptions sampling;  // but for the three that are lists in text form
+  std::string samplers = sampler_stages_text(SamplingOptions().stages);
+  std::vector<std::string> logit_bias;
+  std::vector<std::string> dry_sequence_breakers = SamplingOptions().dry_sequence_breakers;
+  std::string grammar, grammar_file, json_schema, json_schema_file;
 
   std::string output;
   std::int64_t depth_tokens = 0;
   std::string what_if;
+
+  std::vector<std::string> models, calibrated_on;
+  std::string side_b_settings, save_logits, logits;
+  std::int64_t chunks = 0, recall_tokens = 0;
+  std::uint64_t eval_seed = 1;
 
   SynthShape shape;
   std::string weight_type = "q4_0", embd_type = "q8_0", output_type, tokenizer_from;
@@ -60,12 +69,22 @@ const std::map<std::string, std::string>& multi_letter_flags();
 
 void add_common_options(CLI::App& app, Options& options);
 void add_model_option(CLI::App& app, Options& options);
+void add_cpu_options(CLI::App& app, Options& options);
 void add_machine_options(CLI::App& app, Options& options);
 void add_engine_options(CLI::App& app, Options& options);
+void add_step_options(CLI::App& app, Options& options);  // of those, what decides over the answer
 void add_receipt_options(CLI::App& app, Options& options);
 void add_text_options(CLI::App& app, Options& options);  // -p -f and how special tokens are read
 void add_ids_option(CLI::App& app, Options& options);
 void add_generation_options(CLI::App& app, Options& options);
+// --seed, which must be a whole number that fits.
+void add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& of_what);
+void add_sampling_options(CLI::App& app, Options& options);
+void add_grammar_options(CLI::App& app, Options& options);
+void add_eval_text_options(CLI::App& app,
+                           Options& options);  // -f, --ids, --calibrated-on, --chunks
+void add_compare_options(CLI::App& app, Options& options);
+void add_side_options(CLI::App& app, Options& options);  // what one side of compare may have alone
 void add_plan_options(CLI::App& app, Options& options);
 void add_convert_options(CLI::App& app, Options& options);
 void add_synth_options(CLI::App& app, Options& options);

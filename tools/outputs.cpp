@@ -18,7 +18,8 @@ std::vector<NamedFile> outputs_of(const Options& o) {
   std::vector<NamedFile> outputs;
   for (const auto& [path, role] : {NamedFile{o.output, "the output"},
                                    {o.stats, "the output of --stats"},
-                                   {o.trace, "the output of --trace"}}) {
+                                   {o.trace, "the output of --trace"},
+                                   {o.save_logits, "the output of --save-logits"}}) {
     if (!path.empty()) outputs.push_back({path, role});
   }
   return outputs;
@@ -26,17 +27,24 @@ std::vector<NamedFile> outputs_of(const Options& o) {
 
 std::vector<NamedFile> files_in_use(const Options& o, const std::vector<ModelFile>& read_files) {
   const auto source = [](const std::string& path) { return path == "-" ? "/dev/stdin" : path; };
-  std::vector<NamedFile> files = {{o.model, "the model"},
-                                  {source(o.file), "the text to be read"},
+  std::vector<NamedFile> files = {{source(o.file), "the text to be read"},
                                   {source(o.ids), "the token ids to be read"},
                                   {o.config, "the configuration"},
                                   {o.profile, "the machine profile"},
+                                  {o.logits, "the logits to be read"},
                                   {"/dev/stdout", "where standard output goes"},
                                   {"/dev/stderr", "where standard error goes"}};
+  for (const std::string& text : o.calibrated_on)
+    files.push_back({source(text), "a calibration text"});
   for (const ModelFile& file : read_files) files.push_back({file.path, "one of the files read"});
-  std::error_code no_folder;
-  for (const auto& entry : std::filesystem::directory_iterator(o.model, no_folder)) {
-    files.push_back({entry.path().string(), "a file of the model"});
+  std::vector<std::string> models = o.models;
+  models.push_back(o.model);
+  for (const std::string& model : models) {
+    files.push_back({model, "the model"});
+    std::error_code no_folder;
+    for (const auto& entry : std::filesystem::directory_iterator(model, no_folder)) {
+      files.push_back({entry.path().string(), "a file of the model"});
+    }
   }
   return files;
 }

@@ -7,6 +7,7 @@
 #include "pipeline/plan_report.h"
 #include "src/base/error.h"
 #include "src/base/units.h"
+#include "src/text/sampler.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
 #include "tools/session.h"

@@ -102,7 +102,15 @@ void open_engine(Generation& generation, const Options& options, std::int64_t co
                  std::int64_t max_rows, ProgressDisplay& display) {
   const Model& model = generation.model;
   EngineOptions engine_options = make_engine_options(options);
-  generation.sampler = std::make_unique<Sampler>(options.sampling, model.spec.n_vocab);
+  SamplerSetting setting = {
+      .context_tokens = context_tokens, .tokenizer = generation.tokenizer.get(), .filter = nullptr};
+  if (generation.grammar) {
+    setting.filter =
+        std::make_unique<TokenFilter>(std::move(*generation.grammar), *setting.tokenizer);
+    generation.grammar.reset();
+  }
+  generation.sampler =
+      std::make_unique<Sampler>(generation.sampling, model.spec.n_vocab, std::move(setting));
   engine_options.context_tokens = context_tokens;
   engine_options.max_rows = max_rows;
   engine_options.table_bytes = generation.tokenizer->size_bytes() +
@@ -123,6 +131,7 @@ Receipt make_receipt(const Generation& generation, const GenerationCounts& count
 }
 
 GenerateOptions make_generate_options(const Options& options, std::int64_t max_tokens) {
+  for (const std::string& stop : options.stop) require_utf8(stop, "--stop");
   return {.max_tokens = max_tokens, .ignore_eos = options.ignore_eos, .stop = options.stop};
 }
 
@@ -130,8 +139,10 @@ int run_command(const Invocation& invocation) {
   check_options(invocation);
   const Options& options = invocation.options;
   make_engine_options(options);  // what is wrong with the flags is said before the model is opened
-  ProgressDisplay display(options.progress);
   Generation generation;
+  generation.sampling = make_sampling_options(invocation);
+  generation.grammar = make_grammar(invocation);
+  ProgressDisplay display(options.progress);
   generation.model = open_model(require_model(options));
   check_outputs(options, generation.model.tensors.files);
   generation.tokenizer = make_tokenizer_or_ids(generation.model, &generation.notes);

@@ -51,22 +51,10 @@ std::int64_t context_tokens(const Options& options, const Model& model) {
   return options.context_tokens > 0 ? options.context_tokens : model.spec.context_length;
 }
 
-std::vector<std::int32_t> read_given_ids(const Options& options, const Model& model) {
-  if (options.add_special || options.no_parse_special) {
-    fail(ErrorCode::kUsage, "--add-special and --no-parse-special cannot act on --ids");
-  }
+TextLimit context_ids_limit(const Options& options, const Model& model) {
   const std::int64_t most = context_tokens(options, model);
-  std::vector<std::int32_t> ids = read_ids_file(
-      options.ids, {kLeastTextBytes + most * kIdTextBytes,
-                    fmt::format("the most that a context of {} token ids is worth", most)});
-  if (ids.empty()) fail(ErrorCode::kUsage, "{} holds no token: give at least one", options.ids);
-  const auto bad = std::find_if(ids.begin(), ids.end(),
-                                [&](std::int32_t id) { return id >= model.spec.n_vocab; });
-  if (bad != ids.end()) {
-    fail(ErrorCode::kUsage, "{}: entry {} is {}, but the vocabulary has {} tokens", options.ids,
-         bad - ids.begin(), *bad, model.spec.n_vocab);
-  }
-  return ids;
+  return {kLeastTextBytes + most * kIdTextBytes,
+          fmt::format("the most that a context of {} token ids is worth", most)};
 }
 
 // Spare rows are common (sizes are rounded up for speed), and so are special tokens past the last
@@ -146,9 +134,28 @@ TextLimit prompt_text_limit(const Options& options, const Model& model,
           fmt::format("the most that a context of {} tokens can hold", tokens)};
 }
 
+std::vector<std::int32_t> read_given_ids(const Options& options, const Model& model,
+                                         const TextLimit& limit) {
+  if (options.add_special || options.no_parse_special) {
+    fail(ErrorCode::kUsage, "--add-special and --no-parse-special cannot act on --ids");
+  }
+  std::vector<std::int32_t> ids = read_ids_file(options.ids, limit);
+  if (ids.empty()) fail(ErrorCode::kUsage, "{} holds no token: give at least one", options.ids);
+  const auto bad = std::find_if(ids.begin(), ids.end(),
+                                [&](std::int32_t id) { return id >= model.spec.n_vocab; });
+  if (bad != ids.end()) {
+    fail(ErrorCode::kUsage, "{}: entry {} is {}, but the vocabulary has {} tokens", options.ids,
+         bad - ids.begin(), *bad, model.spec.n_vocab);
+  }
+  return ids;
+}
+
 std::string read_prompt_text(const Invocation& invocation, const TextLimit& limit) {
   const Options& options = invocation.options;
-  if (!invocation.given("file")) return options.prompt;
+  if (!invocation.given("file")) {
+    require_utf8(options.prompt, "-p");
+    return options.prompt;
+  }
   std::string text = read_text_file(options.file, limit);
   if (text.ends_with('\n')) text.pop_back();  // editors add one
   return text;
@@ -163,7 +170,8 @@ std::vector<std::int32_t> read_prompt_ids(const Invocation& invocation, const Mo
     fail(ErrorCode::kUsage, "{}: use one of -p TEXT, -f FILE, --ids FILE",
          sources == 0 ? "no prompt given" : "more than one prompt given");
   }
-  if (invocation.given("ids")) return read_given_ids(options, model);
+  if (invocation.given("ids"))
+    return read_given_ids(options, model, context_ids_limit(options, model));
   const std::string text =
       read_prompt_text(invocation, prompt_text_limit(options, model, tokenizer));
   std::vector<std::int32_t> ids = tokenizer.encode(

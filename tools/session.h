@@ -22,7 +22,8 @@ namespace windlass {
 const std::string& require_model(const Options& options);
 
 // The model's tokenizer; where there is none that this build reads, or its text can become a token
-// that the embedding has no row for, one that knows ids only (text comes out empty), and a note for the receipt that says so.
+// that the embedding has no row for, one that knows ids only (text comes out empty), and a note for
+// the receipt that says so.
 std::unique_ptr<Tokenizer> make_tokenizer_or_ids(const Model& model,
                                                  std::vector<std::string>* notes);
 
@@ -37,6 +38,9 @@ TextLimit prompt_text_limit(const Options& options, const Model& model, const To
 // more than the context could hold.
 std::vector<std::int32_t> read_prompt_ids(const Invocation& invocation, const Model& model,
                                           const Tokenizer& tokenizer);
+// The ids of --ids, all within the vocabulary. Error(kUsage) for anything else in the file.
+std::vector<std::int32_t> read_given_ids(const Options& options, const Model& model,
+                                         const TextLimit& limit);
 // The text of -p or -f.
 std::string read_prompt_text(const Invocation& invocation, const TextLimit& limit);
 

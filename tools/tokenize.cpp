@@ -39,6 +39,7 @@ int tokenize_command(const Invocation& invocation) {
   if (options.from_stdin) {
     answer_lines(*tokenizer, tokenize_options, options.json, limit);
   } else {
+    if (invocation.given("prompt")) require_utf8(options.prompt, "-p");
     // The file as it is, its last newline too: ids stand for every byte.
     const std::string text =
         invocation.given("file") ? read_text_file(options.file, limit) : options.prompt;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include <optional>
 
 #include "src/base/error.h"
+#include "src/base/units.h"
 
 namespace windlass {
 namespace {
@@ -82,6 +84,17 @@ OutputTarget resolve_output(const std::string& path) {
 bool is_same_file(const std::string& a, const std::string& b) {
   const auto identity = identity_of(a);
   return identity && identity == identity_of(b);
+}
+
+void require_disk_space(const std::string& path, std::int64_t missing_bytes) {
+  fs::path folder = fs::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  struct statvfs status {};
+  if (::statvfs(folder.c_str(), &status) != 0) return;  // then writing says what is wrong
+  const auto free_bytes = static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
+  if (free_bytes >= missing_bytes) return;
+  fail(ErrorCode::kNoSpace, "{}: {} are still to be written, the file system has {} free", path,
+       format_size(missing_bytes), format_size(free_bytes));
 }
 
 }  // namespace windlass

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 
 namespace windlass {
@@ -23,5 +24,9 @@ OutputTarget resolve_output(const std::string& path);
 // True when both names mean one file, also one that is not there yet. A name that leads nowhere is
 // no file. "-" is not special.
 bool is_same_file(const std::string& a, const std::string& b);
+
+// Error(kNoSpace) when the file system that `path` will be on has less than this free; where the
+// system does not tell, writing will.
+void require_disk_space(const std::string& path, std::int64_t missing_bytes);
 
 }  // namespace windlass

@@ -77,6 +77,11 @@ ResumableFile::ResumableFile(const std::string& path, std::uint64_t identity)
 }
 
 ResumableFile::~ResumableFile() {
+  // Nothing to go on from: as if it had never been.
+  if (journal_ >= 0 && size_bytes_ == 0) {
+    ::unlink(partial_path_.c_str());
+    ::unlink(journal_path_.c_str());
+  }
   if (descriptor_ >= 0) ::close(descriptor_);
   if (journal_ >= 0) ::close(journal_);
 }

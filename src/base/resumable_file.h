@@ -13,11 +13,11 @@ namespace windlass {
 
 // Writes PATH.partial front to back in pieces, and beside it PATH.partial.journal, which holds
 // offset, size and checksum of each piece once it is written. finish() renames the one over PATH
-// and removes the other; without finish() both stay. `identity` says what is being written: a
-// partial of another identity is thrown away, and so is what follows the first piece whose bytes do
-// not have their checksum. What is on the disk is dropped from the page cache as writing goes on.
-// Owner-thread. A second writer of the same PATH is refused (Error(kUsage)) while the first lives,
-// in any process. Other errors as OutputFile.
+// and removes the other; without finish() both stay, unless nothing was written. `identity` says
+// what is being written: a partial of another identity is thrown away, and so is what follows the
+// first piece whose bytes do not have their checksum. What is on the disk is dropped from the page
+// cache as writing goes on. Owner-thread. A second writer of the same PATH is refused
+// (Error(kUsage)) while the first lives, in any process. Other errors as OutputFile.
 class ResumableFile {
  public:
   // Cost: reads what is there once, through a buffer of 1 MiB.

@@ -103,6 +103,12 @@ constexpr std::array kArchitectures = {
         .ffn_bias = Presence::kYes,
         .window = WindowKind::kAll,
     },
+    Architecture{
+        .name = "stablelm",
+        .norm = NormKind::kLayer,
+        .norm_bias = Presence::kYes,
+        .qkv_bias = Presence::kMaybe,
+    },
     // DeepSeek-V2, V2-Lite, V3 and R1.
     Architecture{
         .name = "deepseek2",

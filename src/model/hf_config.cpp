@@ -117,7 +117,11 @@ void ConfigReader::read_sizes() {
     set_float("attention.layer_norm_rms_epsilon", *epsilon);
   } else {
     set_float("attention.layer_norm_epsilon",
-              config_.number({"layer_norm_epsilon", "norm_epsilon"}).value_or(kDefaultEpsilon));
+              config_.number({"layer_norm_epsilon", "norm_epsilon", "layer_norm_eps"})
+                  .value_or(kDefaultEpsilon));
+  }
+  if (const auto parallel = config_.flag("use_parallel_residual")) {
+    table_.metadata[key("use_parallel_residual")] = *parallel;
   }
   read_soft_cap("attn_logit_softcapping");
   read_soft_cap("final_logit_softcapping");

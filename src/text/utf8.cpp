@@ -64,20 +64,21 @@ void append_utf8(std::int32_t code_point, std::string& text) {
   text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(size));
 }
 
-bool is_valid_utf8(std::string_view bytes) {
+std::size_t valid_utf8_bytes(std::string_view bytes) {
   constexpr std::uint64_t kHighBits = 0x8080808080808080ull;
-  while (!bytes.empty()) {
+  std::string_view rest = bytes;
+  while (!rest.empty()) {
     std::uint64_t eight = kHighBits;
-    if (bytes.size() >= sizeof(eight)) std::memcpy(&eight, bytes.data(), sizeof(eight));
+    if (rest.size() >= sizeof(eight)) std::memcpy(&eight, rest.data(), sizeof(eight));
     if ((eight & kHighBits) == 0) {  // all ASCII
-      bytes.remove_prefix(sizeof(eight));
+      rest.remove_prefix(sizeof(eight));
       continue;
     }
-    const CodePoint point = next_code_point(bytes);
-    if (point.value < 0) return false;
-    bytes.remove_prefix(point.size_bytes);
+    const CodePoint point = next_code_point(rest);
+    if (point.value < 0) break;
+    rest.remove_prefix(point.size_bytes);
   }
-  return true;
+  return bytes.size() - rest.size();
 }
 
 std::string repair_utf8(std::string_view bytes) {

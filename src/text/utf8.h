@@ -38,7 +38,11 @@ CodePoint next_code_point(std::string_view bytes);
 // Appends the character. REQUIRES: a code point that is no surrogate.
 void append_utf8(std::int32_t code_point, std::string& text);
 
-bool is_valid_utf8(std::string_view bytes);
+// Length of the longest beginning of `bytes` that is whole characters.
+std::size_t valid_utf8_bytes(std::string_view bytes);
+inline bool is_valid_utf8(std::string_view bytes) {
+  return valid_utf8_bytes(bytes) == bytes.size();
+}
 
 // A copy in which every byte that belongs to no character is U+FFFD.
 std::string repair_utf8(std::string_view bytes);

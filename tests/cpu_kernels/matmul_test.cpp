@@ -1,4 +1,6 @@
 // Matmuls of every op table against double-precision products, over odd shapes and addresses.
+#include <sys/mman.h>
+
 #include "src/base/units.h"
 #include "tests/cpu_kernels/isa_sweep.h"
 #include "tests/support/reference_ops.h"
@@ -312,6 +314,40 @@ TEST_CASE("a NaN or infinity in the activations stays visible in the product") {
       }
     }
   }
+}
+
+TEST_CASE("no byte past the last row is read") {
+  // The rows end where a page that may not be touched begins.
+  constexpr std::int64_t kPage = 4096, kOut = 3;
+  auto* pages = static_cast<std::byte*>(
+      ::mmap(nullptr, 33 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(pages != MAP_FAILED);
+  std::byte* const end = pages + 32 * kPage;
+  REQUIRE(::mprotect(end, kPage, PROT_NONE) == 0);
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    for (const DType type : matmul_types()) {
+      const std::int64_t n_in = width_of(type, 96), bytes = row_bytes(type, n_in);
+      Random random(3);
+      for (std::int64_t r = 1; r <= kOut; ++r) random_row(type, end - r * bytes, n_in, &random);
+      const std::vector<float> x = random.gauss_vector(2 * n_in);
+      const std::vector<std::byte> rows = quantized(table, x, 2, n_in);
+      std::vector<float> out(at(std::max(2 * kOut, n_in)));
+      for (const bool q8 : {false, true}) {
+        const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+        if (function == nullptr) continue;
+        for (const std::int64_t n_tokens : {1, 2}) {
+          function({end - kOut * bytes, bytes, kOut, n_in,
+                    q8 ? static_cast<const void*>(rows.data()) : x.data(), n_tokens, out.data(),
+                    kOut, false},
+                   {0, kOut});
+        }
+      }
+      const std::byte* last = end - bytes;
+      table.dequantize_rows[static_cast<int>(type)]({&last, out.data(), 1, n_in}, {0, 1});
+    }
+  }
+  ::munmap(pages, 33 * kPage);
 }
 
 TEST_CASE("activations and 8-bit rows that lie apart give the bits of packed ones") {

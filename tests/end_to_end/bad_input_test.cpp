@@ -67,6 +67,8 @@ TEST_CASE("a command line that is wrong is refused with the nearest right name")
       {run_with(model, {"-p", "x", "-ctk", "q4_0", "-ctv", "q4_0"}), 2, "q4_0"},
       {run_with(model, {"-p", "x", "--isa", "avx9"}), 2, "avx9"},
       {run_with(model, {"-p", "x", "stray"}), 2, "stray"},
+      {run_with(model, {"-p", "x", "--seed", "-1"}), 2, "-1 is not a whole number from 0"},
+      {run_with(model, {"-p", "x", "--seed", "18446744073709551616"}), 2, "not a whole number"},
       {run_with(model, {"-p", "x", "-f", "y"}), 2, "more than one prompt"},
       {run_with(model, {}), 2, "no prompt given"},
       {{"run", "-m", model}, 2, "give a prompt"},
@@ -96,6 +98,19 @@ TEST_CASE("a command line that is wrong is refused with the nearest right name")
   CHECK_THAT(windlass({}).err, Contains("no command given"));
 }
 
+TEST_CASE("text that is not UTF-8 is refused with its first wrong byte") {
+  const Folder folder;
+  const std::string model = golden_model("llama");
+  write_bytes(folder / "latin1.txt", "d\xE9j\xE0 vu");
+  const std::string says = "latin1.txt: byte 1 (0xe9) is not UTF-8";
+  check({run_with(model, {"-f", folder / "latin1.txt"}), 2, says});
+  check({{"tokenize", "-m", model, "-f", folder / "latin1.txt"}, 2, says});
+  check({{"perplexity", "-m", model, "-f", folder / "latin1.txt"}, 2, says});
+  const ProcessResult prompt = windlass({"tokenize", "-m", model, "-p", "caf\xE9"});
+  CHECK(prompt.exit_status == 2);
+  CHECK_THAT(prompt.err, Contains("-p: byte 3 (0xe9)"));
+}
+
 TEST_CASE("a template or tools that cannot be used are refused by file and line") {
   const Folder folder;
   const std::string model = golden_model("llama");
@@ -114,6 +129,8 @@ TEST_CASE("a template or tools that cannot be used are refused by file and line"
   check({with("--tools", folder / "object.json"), 2, "object.json is not a JSON array of tools"});
   check({with("--tools", folder / "text.json"), 2, "text.json: tool 0 is not a JSON object"});
   check({with("--tools", folder / "none.json"), 1, "none.json"});
+  write_bytes(folder / "tools.json", R"([{"type":"function","function":{"name":"f"}}])");
+  check({with("--tools", folder / "tools.json"), 2, "--tools cannot act"});
 }
 
 TEST_CASE("a prompt that is empty, too long or not of the vocabulary is refused with numbers") {
@@ -160,7 +177,7 @@ TEST_CASE("a file that is no model is refused by name, whatever is wrong with it
       {run_with(folder / "counts.gguf", {"-p", "x"}), 1, "counts.gguf"},
   };
   for (const Case& bad : cases) check(bad);
-  for (const char* command : {"info", "tokenize", "plan", "logits", "perplexity"}) {
+  for (const char* command : {"info", "tokenize", "plan", "logits", "perplexity", "selftest"}) {
     Arguments arguments = {command, "-m", folder / "magic.gguf"};
     const std::string name = command;
     if (name == "tokenize") arguments.insert(arguments.end(), {"-p", "x"});

@@ -42,6 +42,7 @@ const std::vector<std::string> kFloatModels = {
     "falcon_new",
     "gpt2",
     "starcoder2",
+    "stablelm",
     "mixtral",
     "qwen3moe",
     "deepseek2",
@@ -50,12 +51,28 @@ const std::vector<std::string> kFloatModels = {
 // What stands for the Hugging Face folder itself.
 const std::string kFolder;
 
-// Those whose weights are in tests/golden as safetensors: each way in which the numbers lie
-// otherwise there than in a GGUF, shards, 16-bit weights, and the models that no GGUF can hold.
+// All golden folders, those that no GGUF can hold too.
 const std::vector<std::string> kFolders = {
-    "llama3_rope",        "mistral",    "mistral_swa", "qwen2", "qwen3", "gemma2",
-    "phi3_longrope_long", "falcon_new", "starcoder2",  "gpt2",  "opt",   "mixtral",
-    "qwen3moe",           "deepseek2",
+    "llama",
+    "llama3_rope",
+    "mistral",
+    "mistral_swa",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3",
+    "phi3",
+    "phi3_longrope_long",
+    "phi3_longrope_short",
+    "falcon",
+    "falcon_new",
+    "gpt2",
+    "opt",
+    "starcoder2",
+    "stablelm",
+    "mixtral",
+    "qwen3moe",
+    "deepseek2",
 };
 
 // A rounding flips the choice of experts where two nearly tie: there a position may be off by more.

@@ -52,7 +52,8 @@ void write_ids(const std::string& path, const std::vector<std::int32_t>& ids) {
 ProcessResult windlass(const Arguments& arguments, const ProcessOptions& options) {
   Arguments argv = {WINDLASS_BINARY};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
-  const std::vector<std::string> profiled = {"run", "logits", "perplexity", "plan"};
+  const std::vector<std::string> profiled = {"run",  "logits",  "perplexity",
+                                             "plan", "compare", "selftest"};
   const bool takes_profile = !arguments.empty() && std::find(profiled.begin(), profiled.end(),
                                                              arguments[0]) != profiled.end();
   const bool names_one = std::find(argv.begin(), argv.end(), "--profile") != argv.end();

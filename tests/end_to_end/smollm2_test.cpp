@@ -173,6 +173,27 @@ TEST_CASE("SmolLM2's float32 perplexity is the reference's to 0.01 %", "[smollm2
   CHECK(exact["perplexity"].get<double>() == Approx(13.242867331).epsilon(1e-4));
 }
 
+TEST_CASE("SmolLM2 copies a planted string, and its settings are measurably apart", "[smollm2]") {
+  const std::string model = smollm2();
+  if (model.empty()) return;
+  const Folder folder;
+  write_bytes(folder / "text.txt", read_bytes(golden("smollm2/ppl.txt")).substr(0, 12000));
+  const Arguments text = {"compare",           "-m",          model,           "-f",
+                          folder / "text.txt", "--cache-dir", folder / "cache"};
+  const auto with = [&](const Arguments& more) {
+    Arguments arguments = text;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return windlass_json(arguments);
+  };
+  const auto near = with({"--recall", "32", "--chunks", "8"});
+  CHECK(near["n_scored"] == 8 * 13);
+  CHECK(near["a"]["top_is_target"]["mean"] > 0.7);
+  const auto apart = with({"-c", "256", "--chunks", "3", "--settings", "--exact"});
+  CHECK(apart["kl"]["ci95"][0] > 0.0005);
+  CHECK(apart["kl"]["ci95"][1] < 0.02);
+  CHECK(apart["same_top"]["mean"] > 0.9);
+}
+
 TEST_CASE("SmolLM2 chats: what was said stays in the cache", "[smollm2]") {
   const std::string model = smollm2();
   if (model.empty()) return;

@@ -66,8 +66,8 @@ struct Cut {
 };
 
 const std::vector<std::string> kModels = {
-    "llama", "qwen2",      "qwen3",      "gemma2",  "gemma3",   "phi3",     "falcon",
-    "gpt2",  "falcon_new", "starcoder2", "mixtral", "qwen3moe", "deepseek2"};
+    "llama", "qwen2",      "qwen3",      "gemma2",   "gemma3",  "phi3",     "falcon",
+    "gpt2",  "falcon_new", "starcoder2", "stablelm", "mixtral", "qwen3moe", "deepseek2"};
 
 TEST_CASE(
     "every architecture gives the same bits with all weights streamed as with all in memory") {

@@ -48,7 +48,7 @@ std::vector<std::string> golden_models() {
       names.push_back(entry.path().filename());
     }
   }
-  REQUIRE(names.size() == 19);
+  REQUIRE(names.size() == 20);
   return names;
 }
 
@@ -71,7 +71,7 @@ void check_against_gguf(const TensorTable& gguf, const TensorTable& table) {
     // A window of 0 is none.
     if (found == table.metadata.end() && number_of(value) == 0) continue;
     REQUIRE(found != table.metadata.end());
-    if (std::holds_alternative<std::string>(value)) {
+    if (std::holds_alternative<std::string>(value) || std::holds_alternative<bool>(value)) {
       CHECK(value == found->second);
     } else {
       CHECK(number_of(found->second) == Approx(number_of(value)).epsilon(1e-6));

@@ -48,6 +48,12 @@ void flip_byte(const std::string& path, std::int64_t offset) {
 
 }  // namespace
 
+TEST_CASE("a file of which nothing was written leaves nothing behind") {
+  const TempDir folder;
+  leave(folder.file("out"), 0);
+  CHECK(std::filesystem::is_empty(folder.file(".")));
+}
+
 TEST_CASE("an unfinished file is gone on from where its writer left") {
   const TempDir folder;
   const std::string path = folder.file("out");

@@ -39,8 +39,11 @@ std::int64_t FaultIoEngine::perform(const Pending& pending) {
   if (chance(plan.short_read_rate) && size > 4096) {
     size = align_up(std::uniform_int_distribution<std::int64_t>(1, size - 1)(random_), 4096);
   }
+  if (pending.index == plan.stale_read) return size;
+  std::int64_t offset = request.offset_bytes;
+  if (pending.index == plan.wrong_read) offset += offset >= size ? -size : size;
   const ssize_t result =
-      pread(request.fd, request.destination, static_cast<std::size_t>(size), request.offset_bytes);
+      pread(request.fd, request.destination, static_cast<std::size_t>(size), offset);
   return result < 0 ? -errno : result;
 }
 

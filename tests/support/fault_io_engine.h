@@ -21,6 +21,8 @@ struct FaultPlan {
   int fail_read = -1;     // index of the read that fails (-1: none)
   int fail_errno = 5;     // EIO
   bool hold = false;      // nothing completes but for a waiting reap
+  int stale_read = -1;    // index of the read that claims success and brings nothing
+  int wrong_read = -1;    // index of the read that brings its neighbour's bytes in the file
 };
 
 // Owner-thread.

@@ -12,7 +12,7 @@ namespace windlass::tidy {
 namespace {
 
 // Commands that take --config; a key must be a flag of at least one.
-constexpr std::array kCommands = {"run", "logits", "perplexity", "plan"};
+constexpr std::array kCommands = {"run", "logits", "perplexity", "compare", "selftest", "plan"};
 
 std::string help_of(const std::string& command) {
   const std::string line = std::string("'") + WINDLASS_BINARY + "' " + command + " --help 2>&1";

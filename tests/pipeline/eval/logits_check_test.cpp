@@ -1,0 +1,99 @@
+#include "pipeline/eval/logits_check.h"
+
+#include <cmath>
+
+#include "tests/support/catch.h"
+
+namespace windlass {
+namespace {
+
+constexpr std::int64_t kRows = 4, kVocab = 10;
+
+LogitsTable table() {
+  LogitsTable made(kRows, kVocab);
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    for (std::int64_t i = 0; i < kVocab; ++i) {
+      made.row(row)[i] = static_cast<float>(row * kVocab + i) / 8;
+    }
+  }
+  return made;
+}
+
+// Rows of positions 20 on, in two tiles, the later columns first.
+LogitsCheck check_of(const LogitsTable& expected, const LogitsTable& got) {
+  LogitsCheck check(expected);
+  check.add({20, kRows, 6, 4, got.row(0) + 6, kVocab}, 0);
+  check.add({20, kRows, 0, 6, got.row(0), kVocab}, 0);
+  return check;
+}
+
+TEST_CASE("equal tables differ nowhere") {
+  const LogitsTable expected = table();
+  const LogitsCheck check = check_of(expected, expected);
+  CHECK_FALSE(check.first_difference());
+  CHECK_FALSE(check.beyond({"", 0, 0, 0}));
+  CHECK(check.max_abs() == 0);
+  CHECK(check.mean_abs() == 0);
+}
+
+TEST_CASE("the first difference is that of the first position and its first logit") {
+  const LogitsTable expected = table();
+  LogitsTable got = table();
+  got.row(3)[0] += 1.0F;
+  got.row(2)[7] += 0.25F;
+  got.row(2)[5] = std::nextafter(got.row(2)[5], 100.0F);
+  const LogitsCheck check = check_of(expected, got);
+  REQUIRE(check.first_difference());
+  CHECK(check.first_difference()->position == 22);
+  CHECK(check.first_difference()->logit == 5);
+  CHECK(check.first_difference()->expected == expected.row(2)[5]);
+  CHECK(check.first_difference()->got == got.row(2)[5]);
+  CHECK(check.max_abs() == Approx(1.0));
+  CHECK(check.mean_abs() == Approx(1.25 / 40));
+}
+
+TEST_CASE("a tolerance allows its maximum, its mean and its outliers, and no more") {
+  const LogitsTable expected = table();
+  LogitsTable got = table();
+  got.row(1)[2] += 0.5F;
+  got.row(3)[4] += 2.0F;
+  const LogitsCheck check = check_of(expected, got);
+  const double mean = 2.5 / 40;
+  CHECK_FALSE(check.beyond({"", 2.1, mean * 1.01, 0}));
+  CHECK_FALSE(check.beyond({"", 1.0, mean * 1.01, 1}));
+  CHECK_FALSE(check.beyond({"", 0.1, mean * 1.01, 2}));
+  const auto too_far = check.beyond({"", 1.0, mean * 1.01, 0});
+  REQUIRE(too_far);
+  CHECK(too_far->position == 23);
+  CHECK(too_far->logit == 4);
+  const auto too_many = check.beyond({"", 0.1, mean * 1.01, 1});
+  REQUIRE(too_many);
+  CHECK(too_many->position == 21);
+  const auto on_average = check.beyond({"", 2.1, mean * 0.99, 0});
+  REQUIRE(on_average);
+  CHECK(on_average->position == 23);
+}
+
+TEST_CASE("what is no number is beyond every tolerance") {
+  const LogitsTable expected = table();
+  LogitsTable got = table();
+  got.row(1)[2] = std::nanf("");
+  got.row(2)[2] += 1.0F;
+  const LogitsCheck check = check_of(expected, got);
+  CHECK(std::isnan(check.max_abs()));
+  const auto beyond = check.beyond({"", 1e30, 1e30, 4});
+  REQUIRE(beyond);
+  CHECK(beyond->position == 21);
+}
+
+TEST_CASE("zeros of either sign are other bits") {
+  LogitsTable expected(1, 1), got(1, 1);
+  got.row(0)[0] = -0.0F;
+  LogitsCheck check(expected);
+  check.add({0, 1, 0, 1, got.row(0), 1}, 0);
+  CHECK(check.first_difference());
+  CHECK(check.max_abs() == 0);
+}
+
+}  // namespace
+}  // namespace windlass
