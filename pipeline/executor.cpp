@@ -18,7 +18,7 @@ void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
     ring_.pump(0, overlap_);
     tiers_.poll();
     ops_.begin_step(step);
-    experts_.begin_step(step.rows());
+    experts_.begin_step(step.rows(), std::ssize(plan.routed));
     auto routed = plan.routed.begin();
     for (std::size_t i = 0; i < plan.compute.size(); ++i) {
       if (step.interrupted && step.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");

@@ -82,6 +82,7 @@ void ExpertCache::begin_routed() {
   WINDLASS_CHECK(next_use_ == wanted_.size(), next_use_, wanted_.size());
   wanted_.clear();
   next_use_ = next_read_ = held_end_ = 0;
+  order_.begin_routing();
 }
 
 void ExpertCache::want(std::int32_t run, std::int64_t rows) {

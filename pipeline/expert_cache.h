@@ -42,8 +42,10 @@ class ExpertCache {
   bool in_use() const { return !runs_.empty(); }
   // From now on the other slots hold experts too, or none. REQUIRES that nothing is wanted.
   void hold_more(bool more);
-  // Time, for counting: a step of so many rows begins.
-  void begin_step(std::int64_t rows) { order_.pass(rows); }
+  // A step of so many rows and routings begins.
+  void begin_step(std::int64_t rows, std::int64_t n_routings) {
+    order_.begin_step(rows, n_routings);
+  }
   // A routing is known: what comes until the next one. One want() for each matrix with rows, in the
   // order of use. REQUIRES that all that was wanted before is used.
   void begin_routed();

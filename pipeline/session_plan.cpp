@@ -19,6 +19,8 @@ constexpr std::int64_t kFetchRows = 64;
 // (measured on 40 GB: 390 B).
 constexpr std::int64_t kFixedTableBytes = kMiB;
 constexpr std::int64_t kTableBytesPerBlock = 400;
+// The expert cache's counts and lists (65 B), and the run.
+constexpr std::int64_t kTableBytesPerExpertRun = 100;
 
 void check_options(const Model& model, const EngineOptions& options) {
   if (options.context_tokens < 1) {
@@ -82,7 +84,8 @@ HostNeeds host_needs(const SessionPlan& session, const Model& model, const Engin
   needs.kv_bytes = session.kv.size_bytes(session.context_tokens);
   needs.table_bytes =
       options.table_bytes + kFixedTableBytes +
-      kTableBytesPerBlock * static_cast<std::int64_t>(session.blocks.blocks().size());
+      kTableBytesPerBlock * static_cast<std::int64_t>(session.blocks.blocks().size()) +
+      kTableBytesPerExpertRun * std::ssize(session.experts);
   return needs;
 }
 

@@ -32,7 +32,7 @@ TEST_CASE("what fewest tokens were routed to goes first") {
 TEST_CASE("a use counts half as much a half-life later") {
   EvictionOrder order(2, 10);
   use(order, 0, 4);
-  order.pass(10);
+  order.begin_step(10, 1);
   use(order, 1, 3);
   CHECK(order.first() == 0);  // 2 against 3
   order.keep(0);
@@ -85,8 +85,8 @@ TEST_CASE("the order is that of the decayed counts, over ages that overflow plai
   EvictionOrder order(kKeys, 8);
   Account account(8);
   for (int round = 0; round < 3000; ++round) {
-    const std::int64_t tokens = pick(3);
-    order.pass(tokens);
+    const std::int64_t tokens = 2 + pick(3);
+    order.begin_step(tokens, 1);
     account.pass(tokens);
     const auto key = static_cast<std::int32_t>(pick(kKeys));
     if (order.may_go(key)) order.keep(key);
@@ -103,6 +103,65 @@ TEST_CASE("the order is that of the decayed counts, over ages that overflow plai
     }
     REQUIRE(account.count(order.first()) == Approx(least).epsilon(1e-9));
   }
+}
+
+// Two layers of 8 keys: tokens go to key 0 or to one of the others of each.
+class Layers {
+ public:
+  explicit Layers(EvictionOrder& order) : order_(order) {}
+  void token(std::int32_t of_first, std::int32_t of_second) {
+    order_.begin_step(1, 2);
+    order_.begin_routing();
+    use(order_, of_first, 1);
+    order_.begin_routing();
+    use(order_, 8 + of_second, 1);
+  }
+
+ private:
+  EvictionOrder& order_;
+};
+
+TEST_CASE("where tokens follow the one before, what it used outlives what is used more often") {
+  EvictionOrder order(16, 64);
+  Layers layers(order);
+  std::mt19937_64 random(test_seed());
+  for (int i = 0; i < 8000; ++i) {  // each choice twice
+    const auto key = static_cast<std::int32_t>(random() % 3 == 0 ? random() % 8 : 0);
+    layers.token(key, key);
+    layers.token(key, key);
+  }
+  CHECK(order.repeat_share() > 0.3);
+  CHECK(order.repeat_share() < 0.7);
+  for (std::int32_t key = 0; key < 8; ++key) {
+    if (key != 7) order.keep(key);
+  }
+  for (std::int32_t key = 8; key < 16; ++key) order.keep(key);
+  // In the heap is key 7 alone, used 21 times more; key 1 joins it, used by the last token.
+  order.begin_step(1, 2);
+  order.begin_routing();
+  for (int i = 0; i < 3; ++i) use(order, 7, 7);
+  order.begin_routing();
+  order.begin_step(1, 2);
+  order.begin_routing();
+  order.use(1, 1);
+  order.let_go(1);
+  CHECK(order.first() == 7);
+  order.begin_routing();
+  CHECK(order.first() == 7);
+  order.begin_step(1, 2);
+  order.begin_routing();  // its layer comes round
+  CHECK(order.first() == 1);
+}
+
+TEST_CASE("what is merely popular is not taken for repeating") {
+  EvictionOrder order(16, 64);
+  Layers layers(order);
+  std::mt19937_64 random(test_seed());
+  const auto choice = [&] {
+    return static_cast<std::int32_t>(random() % 3 == 0 ? random() % 8 : 0);
+  };
+  for (int i = 0; i < 20000; ++i) layers.token(choice(), choice());
+  CHECK(order.repeat_share() < 0.1);
 }
 
 }  // namespace

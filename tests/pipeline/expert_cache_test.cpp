@@ -58,7 +58,7 @@ struct CacheFixture {
     return result;
   }
   void want(const std::vector<std::int32_t>& experts) {
-    cache.begin_step(1);
+    cache.begin_step(1, 1);
     cache.begin_routed();
     for (const std::int32_t expert : experts) cache.want(expert, 1);
   }
