@@ -206,7 +206,7 @@ TEST_CASE("an interrupted conversion is gone on from, and gives the same bytes")
 
 TEST_CASE("a folder's conversion is gone on from in the middle of a permuted matrix") {
   const TempDir folder;
-  for (const std::string model : {"llama3_rope", "falcon_new", "gpt2"}) {
+  for (const std::string model : {"llama3_rope", "falcon_new", "gpt2", "qwen3moe", "deepseek2"}) {
     const TensorTable source =
         read_tensor_table(WINDLASS_SOURCE_DIR "/tests/golden/models/" + model);
     ConvertOptions options = options_for(folder.file(model), DType::kQ8_0);
