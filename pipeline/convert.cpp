@@ -147,7 +147,7 @@ void Converter::convert_piece(std::size_t index, std::int64_t first_row, std::in
   const EncodeRowsArgs args = {&in_,         out_.data(),          types_[index],
                                tensor.width, out_row_bytes(index), tensor.offset,
                                &bad_row};
-  const std::int64_t grain = std::max<std::int64_t>(1, rows / (8 * team.n_threads()));
+  const std::int64_t grain = std::max<std::int64_t>(1, rows / (std::int64_t{8} * team.n_threads()));
   team.run(&encode_rows, args, rows, grain);
   if (bad_row >= 0) {
     fail(ErrorCode::kBadFile,

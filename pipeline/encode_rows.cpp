@@ -10,6 +10,8 @@
 namespace windlass {
 namespace {
 
+constexpr std::int64_t kTile = 2048;  // weights: whole blocks of every type, 8 KiB
+
 void widen(DType from, const std::byte* in, std::int64_t stride, std::int64_t n, float* out) {
   if (from == DType::kF32 && stride == sizeof(float)) {
     std::memcpy(out, in, static_cast<std::size_t>(n) * sizeof(float));
@@ -35,7 +37,6 @@ bool all_within(const float* x, std::int64_t n, float largest) {
 }  // namespace
 
 void encode_rows(const EncodeRowsArgs& args, WorkRange range) {
-  constexpr std::int64_t kTile = 2048;  // weights: whole blocks of every type, 8 KiB
   float tile[kTile];
   const bool holds_all = args.to == DType::kF32 || args.to == DType::kBF16;
   const std::int64_t stride = args.in->weight_stride;

@@ -1,20 +1,12 @@
 #include "pipeline/planner.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
-#include <cstdlib>
 
 #include "pipeline/expert_runs.h"
 #include "src/base/check.h"
 
 namespace windlass {
 namespace {
-
-constexpr std::array<std::int64_t, 8> kRingSlots = {kMinRingSlots, 3, 4, 6, 8, 12, 16, 32};
-// Beside a ring: a dense byte that streams costs a byte a step, an expert's byte less.
-constexpr std::array<std::int64_t, 4> kExpertSlots = {kMinExpertSlots, 4, 8, 16};
 
 // The pinned run that holds each block, counted over `pinned` and then decode_pinned; -1: none.
 std::vector<std::int32_t> pinned_runs(const BlockTable& blocks, const Placement& placement,
@@ -145,22 +137,6 @@ class PlanWriter {
   std::int32_t n_expert_runs_ = 0;
 };
 
-// The disk's rate was measured with 12 reads in flight, and the simulator knows no jitter: of rings
-// predicted within 3 % of the best, the one nearest to that depth goes first.
-void prefer_measured_depth(std::vector<Candidate>& candidates) {
-  constexpr std::int64_t kMeasuredDepth = 12;
-  constexpr double kTolerance = 1.03;
-  const auto distance = [](const Candidate& candidate) {
-    return std::abs(candidate.placement.ring_slots - kMeasuredDepth);
-  };
-  const double limit_s = kTolerance * candidates.front().decode.step_s;
-  auto best = candidates.begin();
-  for (auto it = candidates.begin(); it != candidates.end() && it->decode.step_s <= limit_s; ++it) {
-    if (distance(*it) < distance(*best)) best = it;
-  }
-  std::rotate(candidates.begin(), best, best + 1);
-}
-
 // Bytes that any schedule reads: the budget holds what every step touches, then experts, of which
 // it saves the share that is touched.
 class TouchedBytes {
@@ -216,53 +192,6 @@ Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placemen
   writer.end_routed();
   plan.compute.shrink_to_fit();  // three plans are kept, and count against the budget
   return plan;
-}
-
-std::variant<std::vector<Candidate>, Infeasible> choose_placement(
-    const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
-    const CostModel& costs, const StepLoad& decode, bool overlap, std::int64_t ring_slots) {
-  std::vector<Candidate> candidates;
-  const std::vector<Run> experts = expert_runs(graph, blocks);
-  const auto consider = [&](const SlotCounts& slots, const std::string& name) {
-    const auto predict = [&](const Placement& placement) {
-      const Plan plan = make_plan(graph, blocks, placement, true, true);
-      const bool resident = embedding_resident(graph, blocks, placement);
-      return simulate(plan, costs, decode,
-                      simulator_options(placement, experts, overlap, resident, true));
-    };
-    auto placed = place_for(graph, blocks, needs, slots,
-                            [&](const Placement& placement) { return predict(placement).step_s; });
-    if (std::holds_alternative<Infeasible>(placed)) return;
-    auto& placement = std::get<Placement>(placed);
-    const Prediction prediction = predict(placement);
-    candidates.push_back({std::move(placement), prediction, name});
-  };
-  const auto consider_ring = [&](std::int64_t slots) {
-    if (experts.empty()) return consider(slots, fmt::format("a ring of {} slots", slots));
-    for (const std::int64_t cached : kExpertSlots) {
-      consider({slots, cached},
-               fmt::format("a ring of {} slots and a cache of {} expert matrices", slots, cached));
-    }
-  };
-  if (ring_slots > 0) {
-    consider_ring(ring_slots);
-    const SlotCounts least = {ring_slots, experts.empty() ? 0 : kMinExpertSlots};
-    if (candidates.empty()) return std::get<Infeasible>(place(graph, blocks, needs, least));
-  } else {
-    consider(0, "all weights in memory");
-    if (!candidates.empty()) return candidates;
-    if (!experts.empty()) {
-      consider({0, kMinExpertSlots}, "all but experts in memory, and a cache of these");
-      if (!candidates.empty()) return candidates;
-    }
-    for (const std::int64_t slots : kRingSlots) consider_ring(slots);
-  }
-  if (candidates.empty()) return Infeasible{least_limit_bytes(graph, blocks, needs)};
-  std::stable_sort(
-      candidates.begin(), candidates.end(),
-      [](const Candidate& a, const Candidate& b) { return a.decode.step_s < b.decode.step_s; });
-  prefer_measured_depth(candidates);
-  return candidates;
 }
 
 Bound make_bound(const Plan& plan, const BlockTable& blocks, const CostModel& costs,

@@ -9,6 +9,7 @@
 
 #include "src/base/error.h"
 #include "src/base/nearest.h"
+#include "src/base/output_target.h"
 #include "src/base/units.h"
 #include "src/model/model.h"
 #include "src/quant/encode.h"
@@ -41,12 +42,23 @@ ConvertOptions make_convert_options(const Invocation& invocation) {
   convert.types.output = options.output_type.empty()
                              ? default_output_type(convert.types.matrices)
                              : convert_type(options.output_type, "--output-type");
-  if (options.threads < 0)
-    fail(ErrorCode::kUsage, "--threads {}: must not be negative", options.threads);
+  check_threads(options);
   convert.threads = options.threads == 0 ? usable_cores() : options.threads;
   convert.memory_bytes = options.ram == "auto" ? std::numeric_limits<std::int64_t>::max() / 2
                                                : parse_size(options.ram, "--ram");
   return convert;
+}
+
+// What an unfinished result is kept as must not be what is being read.
+void require_partial_apart(const Options& options, const TensorTable& source) {
+  const std::string partial = resolve_output(options.output).path + ".partial";
+  for (const std::string& name : {partial, partial + ".journal"}) {
+    for (const ModelFile& file : source.files) {
+      if (!is_same_file(name, file.path)) continue;
+      fail(ErrorCode::kUsage, "{}: would be written as {}, which is one of the files read",
+           options.output, name);
+    }
+  }
 }
 
 std::string_view name_of(DType type) { return dtype_info(type).name; }
@@ -87,6 +99,7 @@ int convert_command(const Invocation& invocation) {
   const ConvertOptions convert = make_convert_options(invocation);
   const TensorTable source = read_tensor_table(require_model(options));
   check_outputs(options, source.files);
+  require_partial_apart(options, source);
   ProgressDisplay display(options.progress);
   const ConvertReport report = convert_model(source, convert, display.callback());
   display.clear();

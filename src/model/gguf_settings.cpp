@@ -28,9 +28,10 @@ void add_setting(const std::string& key, const MetadataValue& value, GgufHeaderB
   }
 }
 
+constexpr std::pair<double, const char*> kScales[] = {{1e12, "T"}, {1e9, "B"}, {1e6, "M"}};
+
 // "177K", "8.0B": at least two digits.
 std::string rounded(double count) {
-  constexpr std::pair<double, const char*> kScales[] = {{1e12, "T"}, {1e9, "B"}, {1e6, "M"}};
   const char* suffix = "K";
   double scaled = count / 1e3;
   for (const auto& [scale, name] : kScales) {

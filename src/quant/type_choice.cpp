@@ -24,7 +24,7 @@ DType next_of_32(DType type) {
   switch (type) {
     case DType::kQ2_K:
     case DType::kQ3_K:
-      return DType::kIQ4_NL;
+      return DType::kQ4_0;
     case DType::kQ4_K:
       return DType::kQ5_0;
     case DType::kQ5_K:

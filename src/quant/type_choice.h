@@ -25,7 +25,7 @@ DType default_output_type(DType matrices);
 
 // As llama.cpp: what has one dimension, norms, routers and positions stay F32; rows that are no
 // whole blocks of the wanted type get the next larger type of 32 weights a block (Q2_K and Q3_K:
-// IQ4_NL, Q4_K: Q5_0, Q5_K: Q5_1, Q6_K: Q8_0), or F16 where 32 does not divide them either.
+// Q4_0, Q4_K: Q5_0, Q5_K: Q5_1, Q6_K: Q8_0), or F16 where 32 does not divide them either.
 // `shape`: slowest first. `is_output`: the tensor serves as the output matrix.
 TypeChoice choose_type(std::string_view name, std::span<const std::int64_t> shape, bool is_output,
                        const ConvertTypes& types);

@@ -160,6 +160,7 @@ void Writer::write_tokens(const char* model, const std::string& pre) {
     }
   });
   std::vector<std::int32_t> types;
+  types.reserve(static_cast<std::size_t>(n));
   for (std::int32_t id = 0; id < n; ++id) types.push_back(static_cast<std::int32_t>(type_of(id)));
   header_.add_int_array(kPrefix + "token_type", types);
 }

@@ -34,6 +34,9 @@ const std::vector<Reference> kReferences = {
     {"gpt2", "f32", "model.gguf"},
     {"starcoder2", "f32", "model.gguf"},
     {"stablelm", "f32", "model.gguf"},
+    {"mixtral", "f32", "model.gguf"},
+    {"qwen3moe", "f32", "model.gguf"},
+    {"deepseek2", "f32", "model.gguf"},
 };
 
 nlohmann::json convert(const std::string& model, const std::string& out, const std::string& type) {
@@ -131,7 +134,7 @@ TEST_CASE("a converted folder's text becomes the tokens that the folder's become
 }
 
 TEST_CASE("the least memory writes the bytes that all memory writes, of every order of rows") {
-  for (const std::string model : {"llama3_rope", "falcon_new", "gpt2"}) {
+  for (const std::string model : {"llama3_rope", "falcon_new", "gpt2", "qwen3moe", "deepseek2"}) {
     const Folder folder;
     const std::string all = folder / "all.gguf", least = folder / "least.gguf";
     convert(model, all, "q8_0");

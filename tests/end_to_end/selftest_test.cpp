@@ -7,6 +7,8 @@
 namespace windlass::test {
 namespace {
 
+constexpr int kTimeout_s = 500;  // it runs the model some 80 times
+
 // 6 layers of about 1.2 MB, so that small budgets stream most of it.
 std::string write_streamed(const Folder& folder) {
   windlass_json({"synth", folder / "model.gguf", "--layers", "6", "--embd", "256", "--ffn", "1024",
@@ -18,12 +20,13 @@ std::string write_streamed(const Folder& folder) {
 TEST_CASE("a selftest of a model without a tokenizer passes, as a table and as JSON") {
   const Folder folder;
   const std::string model = write_streamed(folder);
-  const ProcessResult table = windlass({"selftest", "-m", model});
+  const ProcessResult table = windlass({"selftest", "-m", model}, {.timeout_s = kTimeout_s});
   INFO(table.out << table.err);
   CHECK(table.exit_status == 0);
   CHECK_THAT(table.out, Contains("the least --ram") && Contains("0 differ, 0 failed"));
   const auto json =
-      windlass_json({"selftest", "-m", model, "--exact", "-ctk", "f32", "-ctv", "f32"});
+      windlass_json({"selftest", "-m", model, "--exact", "-ctk", "f32", "-ctv", "f32"},
+                    {.timeout_s = kTimeout_s});
   CHECK(json["passed"] == true);
   CHECK(json["n_passed"] >= 14);
   for (const std::string& isa : present_isas()) {
@@ -56,7 +59,8 @@ TEST_CASE("a planted placement bug makes the selftest fail and name the case") {
 #ifdef WINDLASS_MISREAD
   const Folder folder;
   const std::string model = write_streamed(folder);
-  const ProcessOptions planted{.environment = {"LD_PRELOAD=" WINDLASS_MISREAD}};
+  const ProcessOptions planted{.environment = {"LD_PRELOAD=" WINDLASS_MISREAD},
+                               .timeout_s = kTimeout_s};
   const ProcessResult json_run = windlass({"selftest", "-m", model, "--json"}, planted);
   INFO(json_run.out << json_run.err);
   CHECK(json_run.exit_status == 1);

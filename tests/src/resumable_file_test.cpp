@@ -74,6 +74,18 @@ TEST_CASE("an unfinished file is gone on from where its writer left") {
   CHECK(std::distance(std::filesystem::directory_iterator(folder.file("")), {}) == 1);
 }
 
+TEST_CASE("somebody else's file of the partial's name is refused and stays") {
+  const TempDir folder;
+  const std::string path = folder.file("out");
+  std::ofstream(path + ".partial") << "precious";
+  CHECK_THROWS_WITH(ResumableFile(path, kIdentity), Contains("move it away"));
+  CHECK(content(path + ".partial") == "precious");
+  CHECK_FALSE(std::filesystem::exists(path + ".partial.journal"));
+  std::ofstream(path + ".partial.journal") << "notes";
+  CHECK_THROWS_WITH(ResumableFile(path, kIdentity), Contains(".journal"));
+  CHECK(content(path + ".partial.journal") == "notes");
+}
+
 TEST_CASE("a large piece is checked as a whole") {
   const TempDir folder;
   const std::string path = folder.file("out");

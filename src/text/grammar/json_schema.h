@@ -18,7 +18,7 @@
 
 namespace windlass {
 
-inline constexpr std::int64_t kMostSchemaBytes = 256 * 1024;
+inline constexpr std::int64_t kMostSchemaBytes = 128 * 1024;
 
 // Error(kUsage) naming the place in the schema ("#/properties/age") and the reason.
 GrammarRules json_schema_grammar(std::string_view schema);
