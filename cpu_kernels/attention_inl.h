@@ -249,6 +249,7 @@ inline void attend_segment(AttentionTile* tile, const AttentionArgs& args, const
                            std::int64_t kv_head) {
   const std::int64_t key_bytes = args.key_dim * Kv::kBytes;
   const std::int64_t value_bytes = args.value_dim * Kv::kBytes;
+  const std::int64_t values_offset = args.kv_heads * args.page_tokens * key_bytes;
   const std::int64_t key_width = round_up(args.key_dim, V::kLanes);
   std::int64_t n = 0;
   for (std::int64_t first = first_page_key(tile, args, segment); first < segment.n_keys;
@@ -259,12 +260,13 @@ inline void attend_segment(AttentionTile* tile, const AttentionArgs& args, const
     if (seen.begin >= seen.end) continue;
     seen.begin = seen.begin / 4 * 4;  // dot_tile takes keys by fours
     const std::byte* keys = segment.pages[first / args.page_tokens];
-    const std::byte* values = keys + args.kv_heads * args.page_tokens * key_bytes;
     const std::int64_t row = kv_head * args.page_tokens + slot;
     load_keys<V, Kv>(tile, keys + row * key_bytes, seen, args.key_dim);
     score_block<V>(tile, seen, key_width);
     for (std::int64_t q = 0; q < tile->n_queries; ++q) weigh_block<V>(tile, q, args);
-    load_keys<V, Kv>(tile, values + row * value_bytes, seen, args.value_dim);
+    if (!args.values_in_keys) {  // else the tile holds them
+      load_keys<V, Kv>(tile, keys + values_offset + row * value_bytes, seen, args.value_dim);
+    }
     add_values_block<V>(tile, args.value_dim);
   }
 }

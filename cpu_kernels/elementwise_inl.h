@@ -131,6 +131,11 @@ void rope(const RopeArgs& args, WorkRange range) {
     const float* sin = args.sin + t * pairs;
     for (std::int64_t head = 0; head < args.heads; ++head) {
       float* x = vector_at(args.x, t, head);
+      if (args.out.data != nullptr) {
+        float* out = vector_at(args.out, t, head);
+        for (std::int64_t i = 0; i < args.dims; ++i) out[i] = x[i];
+        x = out;
+      }
       if (args.interleaved) {
         rotate_neighbours(x, cos, sin, pairs);
       } else {
@@ -185,6 +190,7 @@ template <class V>
 void quantize_rows(const QuantizeRowsArgs& args, WorkRange range) {
   const std::int64_t blocks = q8_blocks(args.width);
   const std::int64_t scale_slots = q8_scales_bytes(args.width) / 4;
+  const std::int64_t in_stride = args.in_stride > 0 ? args.in_stride : args.width;
   for (std::int64_t row = range.begin; row < range.end; ++row) {
     std::byte* out = args.out + row * q8_row_bytes(args.width);
     std::int8_t* values = reinterpret_cast<std::int8_t*>(out);
@@ -192,7 +198,7 @@ void quantize_rows(const QuantizeRowsArgs& args, WorkRange range) {
     float* scale_sums = scales + scale_slots;
     float* half_sums = scale_sums + scale_slots;
     for (std::int64_t b = 0; b < blocks; ++b) {
-      quantize_block<V>(args.in + row * args.width + b * 32, args.width - b * 32,
+      quantize_block<V>(args.in + row * in_stride + b * 32, args.width - b * 32,
                         {values + b * 32, scales + b, scale_sums + b, half_sums + 2 * b});
     }
     for (std::int64_t i = blocks * 32; i < q8_values_bytes(args.width); ++i) values[i] = 0;
@@ -244,6 +250,7 @@ void kv_append(const KvAppendArgs& args, WorkRange range) {
     for (std::int64_t g = 0; g < args.kv_heads; ++g) {
       const std::int64_t row = g * args.page_tokens + slot % args.page_tokens;
       store_kv_row<V, Kv>(vector_at(args.k, t, g), keys + row * key_bytes, args.key_dim);
+      if (args.values_in_keys) continue;
       store_kv_row<V, Kv>(vector_at(args.v, t, g), values + row * value_bytes, args.value_dim);
     }
   }

@@ -24,12 +24,18 @@ struct F32Tile {
   bool add;                      // to what `out` holds: not the first columns, or args.accumulate
 };
 
+// Floats between tokens.
+inline std::int64_t f32_stride(const MatMulArgs& args) {
+  return args.x_stride_bytes > 0 ? args.x_stride_bytes / 4 : args.n_in;
+}
+
 template <class V, int T>
 inline void f32_tile_tokens(const MatMulArgs& args, const F32Tile& tile, std::int64_t token) {
-  const float* x = static_cast<const float*>(args.x) + token * args.n_in + tile.first_column;
+  const std::int64_t x_stride = f32_stride(args);
+  const float* x = static_cast<const float*>(args.x) + token * x_stride + tile.first_column;
   for (std::int64_t group = 0; group < tile.rows; group += 4) {
     float sums[T * 4];
-    dot_tile<V, T>(tile.weights + group * kF32TileColumns, kF32TileColumns, x, args.n_in,
+    dot_tile<V, T>(tile.weights + group * kF32TileColumns, kF32TileColumns, x, x_stride,
                    tile.columns, sums);
     for (int t = 0; t < T; ++t) {
       float* out = args.out + (token + t) * args.out_stride + tile.first_row + group;

@@ -101,7 +101,9 @@ struct Q8Row {
 };
 
 inline Q8Row q8_row(const MatMulArgs& args, std::int64_t token) {
-  const std::byte* row = static_cast<const std::byte*>(args.x) + token * q8_row_bytes(args.n_in);
+  const std::int64_t stride =
+      args.x_stride_bytes > 0 ? args.x_stride_bytes : q8_row_bytes(args.n_in);
+  const std::byte* row = static_cast<const std::byte*>(args.x) + token * stride;
   const float* scales = reinterpret_cast<const float*>(row + q8_values_bytes(args.n_in));
   const std::int64_t slots = q8_scales_bytes(args.n_in) / 4;
   return {reinterpret_cast<const std::int8_t*>(row), scales, scales + slots, scales + 2 * slots};

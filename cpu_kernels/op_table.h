@@ -83,6 +83,9 @@ inline std::int64_t op_items(const QuantizeRowsArgs& args) { return args.rows; }
 inline std::int64_t op_items(const MatMulArgs& args) { return args.n_out; }
 inline std::int64_t op_items(const MatMulTransposedArgs& args) { return args.n_out; }
 inline std::int64_t op_items(const RopeArgs& args) { return args.tokens; }
+inline std::int64_t op_items(const ChooseExpertsArgs& args) { return args.rows; }
+inline std::int64_t op_items(const GatherRowsArgs& args) { return args.rows; }
+inline std::int64_t op_items(const CombineRowsArgs& args) { return args.rows; }
 inline std::int64_t op_items(const ActivateArgs& args) { return args.rows; }
 inline std::int64_t op_items(const AddArgs& args) { return args.rows; }
 inline std::int64_t op_items(const ScaleArgs& args) { return args.rows; }
@@ -130,6 +133,18 @@ inline std::int64_t op_grain(const ScaleArgs& args, int n_threads) {
 }
 inline std::int64_t op_grain(const DequantizeRowsArgs& args, int n_threads) {
   return internal::grain_of(args.n_rows, args.width, internal::kLeastFloats, 1, n_threads);
+}
+// A row costs an exponential for each expert, and a look at each for each choice.
+inline std::int64_t op_grain(const ChooseExpertsArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.n_experts * (args.n_used + 4), internal::kLeastFloats,
+                            1, n_threads);
+}
+inline std::int64_t op_grain(const GatherRowsArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+}
+inline std::int64_t op_grain(const CombineRowsArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.n_used * args.width, internal::kLeastFloats, 1,
+                            n_threads);
 }
 inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
   return internal::grain_of(args.tokens, args.kv_heads * (args.key_dim + args.value_dim),

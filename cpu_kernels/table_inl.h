@@ -7,6 +7,7 @@
 #include "cpu_kernels/matmul_f32_inl.h"
 #include "cpu_kernels/matmul_q8_inl.h"
 #include "cpu_kernels/matmul_transposed_inl.h"
+#include "cpu_kernels/routing_inl.h"
 #include "src/ops/op_table.h"
 #include "src/ops/weight_types.h"
 
@@ -22,9 +23,7 @@ constexpr void add_weight_types(OpTable* table) {
     table->matmul_f32[kIndex] = matmul_f32<V, kType>;
     table->dequantize_rows[kIndex] = dequantize_rows<V, kType>;
     if constexpr (kWeightTypes[kRow].int8) table->matmul_q8[kIndex] = matmul_q8<V, kType>;
-    if constexpr (Format<kType>::kBlockWeights == 1) {
-      table->matmul_transposed[kIndex] = matmul_transposed<V, kType>;
-    }
+    table->matmul_transposed[kIndex] = matmul_transposed<V, kType>;
     add_weight_types<V, kRow + 1>(table);
   }
 }
@@ -47,6 +46,9 @@ constexpr OpTable make_table(const char* name) {
   table.kv_append[static_cast<int>(KvType::kF32)] = kv_append<V, KvF32>;
   table.attention[static_cast<int>(KvType::kF16)] = attention<V, KvF16>;
   table.attention[static_cast<int>(KvType::kF32)] = attention<V, KvF32>;
+  table.choose_experts = choose_experts<V>;
+  table.gather_rows = gather_rows<V>;
+  table.combine_rows = combine_rows<V>;
   add_weight_types<V>(&table);
   return table;
 }

@@ -24,7 +24,7 @@ class Carver {
 };
 
 std::int64_t row_stride_bytes(const BufferSpec& buffer, std::int64_t tile_columns) {
-  if (buffer.kind == BufferKind::kQ8) return q8_row_bytes(buffer.width);
+  if (buffer.kind == BufferKind::kQ8) return buffer.vectors * q8_row_bytes(buffer.width);
   return (buffer.tiled ? tile_columns : buffer.width) * static_cast<std::int64_t>(sizeof(float));
 }
 
@@ -34,6 +34,18 @@ std::int64_t widest_row(const LayerGraph& graph) {
     if (!buffer.tiled) width = std::max(width, buffer.width);
   }
   return width;
+}
+
+RoutingLayout carve_routing(const ExpertSpec& experts, std::int64_t token_rows, Carver& carver) {
+  constexpr std::int64_t kCellBytes = 4;  // int32 and f32
+  const std::int64_t choices_bytes = token_rows * experts.n_used * kCellBytes;
+  RoutingLayout routing;
+  routing.experts_offset = carver.take(choices_bytes);
+  routing.shares_offset = carver.take(choices_bytes);
+  routing.places_offset = carver.take(choices_bytes);
+  routing.sources_offset = carver.take(choices_bytes);
+  routing.ends_offset = carver.take(experts.n_experts * kCellBytes);
+  return routing;
 }
 
 }  // namespace
@@ -47,7 +59,9 @@ ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec
   layout.tile_columns = tile_columns;
   Carver carver;
   for (const BufferSpec& buffer : graph.buffers) {
-    const std::int64_t rows = buffer.rows == RowSet::kTokens ? token_rows : logits_rows;
+    const std::int64_t rows = buffer.rows == RowSet::kLogits   ? logits_rows
+                              : buffer.rows == RowSet::kRouted ? token_rows * spec.experts.n_used
+                                                               : token_rows;
     const std::int64_t stride = row_stride_bytes(buffer, tile_columns);
     layout.row_strides.push_back(stride);
     layout.offsets.push_back(carver.take(rows * stride));
@@ -58,6 +72,7 @@ ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec
       carver.take(spec.window_rope ? token_rows * spec.window_rope->dims * kFloatBytes : 0);
   layout.positions_offset =
       carver.take(token_rows * static_cast<std::int64_t>(sizeof(std::int32_t)));
+  layout.routing = carve_routing(spec.experts, token_rows, carver);
   layout.vector_offset = carver.take(widest_row(graph) * kFloatBytes);
   layout.size_bytes = carver.total();
   return layout;

@@ -8,6 +8,16 @@
 
 namespace windlass {
 
+// Which experts the last kRoute gave each row, where a model has some. A row's choices are
+// neighbours.
+struct RoutingLayout {
+  std::int64_t experts_offset = 0;  // int32 [token_rows, n_used]
+  std::int64_t shares_offset = 0;   // f32 [token_rows, n_used]
+  std::int64_t places_offset = 0;   // int32 [token_rows, n_used]: rows of kRouted buffers
+  std::int64_t sources_offset = 0;  // int32 [token_rows * n_used]: the row that a routed row is of
+  std::int64_t ends_offset = 0;     // int32 [n_experts]: where each expert's routed rows end
+};
+
 struct ActivationLayout {
   std::int64_t token_rows = 0, logits_rows = 0;
   std::int64_t tile_columns = 0;          // columns of a tiled buffer held at once
@@ -16,11 +26,13 @@ struct ActivationLayout {
   std::int64_t rope_offset = 0,
                window_rope_offset = 0;  // cosines, then sines: f32 [token_rows, dims/2] each
   std::int64_t positions_offset = 0;    // int32 [token_rows]
-  std::int64_t vector_offset = 0;       // f32: one row of a weight, widened
+  RoutingLayout routing;
+  std::int64_t vector_offset = 0;  // f32: one row of a weight, widened
   std::int64_t size_bytes = 0;
 };
 
-// Bytes follow from shapes alone (law 2): no budget enters.
+// A kRouted buffer has token_rows * n_used rows. Bytes follow from shapes alone (law 2): no budget
+// enters.
 ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec,
                                         std::int64_t token_rows, std::int64_t logits_rows,
                                         std::int64_t tile_columns);

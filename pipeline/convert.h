@@ -1,5 +1,5 @@
-// Conversion of a model's weights to another type, into a new GGUF file: streamed, in parallel, and
-// resumable.
+// Conversion of a model, GGUF or Hugging Face folder, into a new GGUF file with weights of another
+// type: streamed, in parallel, and resumable.
 #pragma once
 
 #include <cstdint>
@@ -19,18 +19,27 @@ struct ConvertOptions {
   std::int64_t memory_bytes = 0;  // for the header and the buffers
 };
 
-struct ConvertReport {
-  std::int64_t size_bytes = 0;      // of the file
-  std::int64_t resumed_bytes = 0;   // of these, what an earlier run had left and was still whole
-  std::vector<TypeChoice> choices;  // of each tensor of the source
+struct ConvertedTensor {
+  std::string name;
+  std::int64_t row_weights = 0;
+  TypeChoice choice;
 };
 
-// Writes the file. Rows are read from the source's files in order and written in order; an
+struct ConvertReport {
+  std::int64_t size_bytes = 0;     // of the file
+  std::int64_t resumed_bytes = 0;  // of these, what an earlier run had left and was still whole
+  std::vector<ConvertedTensor> tensors;
+  std::vector<std::string> notes;  // what of the source has no place in a GGUF
+};
+
+// Writes the file. Of a GGUF names and metadata are copied; a Hugging Face folder becomes the GGUF
+// that llama.cpp's converter makes of it: gguf_layout.h's tensors, gguf_settings.h's and
+// gguf_vocabulary.h's metadata. Rows are read and written in order, a piece at a time; an
 // interrupted run (an Error, Ctrl-C, SIGKILL) leaves OUTPUT.partial, and the same call later goes
 // on from what of it is whole, giving the same bytes. progress counts bytes written, as "write".
 // Errors: kUnsupported for a tensor that is quantised already (named), kNoSpace when memory_bytes
 // does not do (names what would) or the disk lacks space, kBadFile for a weight that the type
-// cannot hold (NaN, infinite, or beyond f16's 65504).
+// cannot hold (NaN, infinite, or beyond f16's 65504); of a folder also as the functions named.
 ConvertReport convert_model(const TensorTable& source, const ConvertOptions& options,
                             const Progress& progress);
 

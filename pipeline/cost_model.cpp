@@ -1,7 +1,9 @@
 #include "pipeline/cost_model.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "pipeline/expert_runs.h"
 #include "src/base/units.h"
 
 namespace windlass {
@@ -11,10 +13,37 @@ double ratio(double work, double rate) { return rate > 0 ? work / rate : 0; }
 
 }  // namespace
 
+CostModel::CostModel(const CostModelParts& parts) : parts_(parts) {
+  for (const GraphOp& op : parts_.graph.ops) n_chosen_ = std::max(n_chosen_, op.n_chosen);
+}
+
+std::int64_t CostModel::rows_of(const GraphOp& op, const StepLoad& load) const {
+  if (op.rows == RowSet::kRouted) return load.rows * n_chosen_;
+  return op.rows == RowSet::kTokens ? load.rows : load.logits_rows;
+}
+
+double CostModel::played_share(const ComputeEntry& entry, const StepLoad& load) const {
+  const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
+  if (!has_experts(op)) return 1;
+  const double chosen = static_cast<double>(op.n_chosen) / static_cast<double>(op.n_stacked);
+  return 1 - std::pow(1 - std::min(chosen, 1.0), static_cast<double>(load.rows));
+}
+
+// A matrix that is played serves its share of the routed rows, and all of these are served.
+double CostModel::experts_s(const GraphOp& op, const ComputeEntry& entry,
+                            const StepLoad& load) const {
+  const double share = played_share(entry, load);
+  const auto routed = static_cast<double>(load.rows * op.n_chosen);
+  const double rows = routed / (share * static_cast<double>(op.n_stacked));
+  return share * (parts_.profile.op_overhead_s +
+                  mat_mul_s(op, entry, std::max<std::int64_t>(std::llround(rows), 1)));
+}
+
 double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) const {
   const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
-  const std::int64_t rows = op.rows == RowSet::kTokens ? load.rows : load.logits_rows;
+  const std::int64_t rows = rows_of(op, load);
   const double overhead = parts_.profile.op_overhead_s;
+  if (has_experts(op)) return experts_s(op, entry, load);
   if (op.kind == OpKind::kMatMul) return overhead + mat_mul_s(op, entry, rows);
   if (op.kind == OpKind::kAttention) return overhead + attention_s(op, load);
   if (op.kind == OpKind::kEmitLogits) {
@@ -53,9 +82,11 @@ double CostModel::attention_s(const GraphOp& op, const StepLoad& load) const {
     keys = std::min(keys, window);
     read_keys = std::min(read_keys, window + 0.5 * (rows - 1));
   }
+  // A latent value lies inside its key.
+  const std::int64_t key_and_value =
+      parts_.spec.k_dim() + (parts_.spec.latent ? 0 : parts_.spec.v_dim());
   const double kv_bytes =
-      read_keys * static_cast<double>((parts_.spec.k_dim() + parts_.spec.v_dim()) *
-                                      kv_element_bytes(parts_.kv_type));
+      read_keys * static_cast<double>(key_and_value * kv_element_bytes(parts_.kv_type));
   const double ops =
       2.0 * rows * keys * static_cast<double>(parts_.spec.q_dim() + parts_.spec.attention_dim());
   return std::max(ratio(kv_bytes, parts_.profile.attention_bytes_per_s),

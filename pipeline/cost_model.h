@@ -28,8 +28,12 @@ struct StepLoad {
 
 class CostModel {
  public:
-  explicit CostModel(const CostModelParts& parts) : parts_(parts) {}
-  // CPU seconds of one entry, its weights being in host memory.
+  explicit CostModel(const CostModelParts& parts);
+  // How likely a step plays the entry: 1, or for a matrix of an expert, rows being routed evenly,
+  // 1 - (1 - k/E)^rows.
+  double played_share(const ComputeEntry& entry, const StepLoad& load) const;
+  // Expected CPU seconds of one entry, its weights being in host memory: those of playing it times
+  // played_share.
   double compute_s(const ComputeEntry& entry, const StepLoad& load) const;
   // By how much an op takes longer while the link is busy: each byte that arrives takes DRAM's
   // bandwidth twice, as it is written and as it is read again, and ops live from the same
@@ -45,9 +49,12 @@ class CostModel {
                              bool embedding_resident) const;
 
  private:
+  std::int64_t rows_of(const GraphOp& op, const StepLoad& load) const;
+  double experts_s(const GraphOp& op, const ComputeEntry& entry, const StepLoad& load) const;
   double mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const;
   double attention_s(const GraphOp& op, const StepLoad& load) const;
   CostModelParts parts_;
+  std::int64_t n_chosen_ = 1;  // experts that a row goes to
 };
 
 }  // namespace windlass

@@ -38,9 +38,12 @@ struct Engine::State {
   int wanted_threads() const { return options.threads > 0 ? options.threads : usable_cores(); }
   TierManagerOptions tier_options();
   OpRunnerParts op_runner_parts();
+  ExpertMemory expert_memory() const;
   std::vector<float> read_rope_factors(const RopeSpec& spec);
   void note_fallbacks();
-  Counters counters() const { return {now_s(), tiers.disk_to_host(), executor.stats()}; }
+  Counters counters() const {
+    return {now_s(), tiers.disk_to_host(), executor.stats(), experts.stats()};
+  }
   void stop_if_interrupted() const {
     if (options.interrupted && options.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
   }
@@ -66,6 +69,7 @@ struct Engine::State {
   RopeTable rope, window_rope;
   OpRunner runner;
   Ring ring;
+  ExpertCache experts;
   Executor executor;
 
   double load_s = 0;
@@ -94,8 +98,10 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
                   read_rope_factors(model.spec.window_rope.value_or(model.spec.rope))),
       runner(op_runner_parts()),
       ring(tiers, memory.ring(), plan.placement().ring_slots, plan.placement().slot_bytes),
-      executor(tiers, runner, ring, std::max(most_blocks(plan.with_head), most_blocks(plan.decode)),
-               options.overlap, tracing() ? &trace : nullptr),
+      experts(tiers, plan.experts, expert_memory()),
+      executor(tiers, runner, ring, experts,
+               std::max(most_blocks(plan.with_head), most_blocks(plan.decode)), options.overlap,
+               tracing() ? &trace : nullptr),
       last_logits(static_cast<std::size_t>(model.spec.n_vocab)) {
   note_fallbacks();
 }
@@ -123,6 +129,12 @@ OpRunnerParts Engine::State::op_runner_parts() {
           team,
           memory.activations(),
           memory.staging()};
+}
+
+ExpertMemory Engine::State::expert_memory() const {
+  const Placement& placement = plan.placement();
+  return {memory.experts(), memory.activations() + placement.decode_expert_offset_bytes,
+          placement.expert_slots, placement.decode_expert_slots, placement.expert_slot_bytes};
 }
 
 // [dims/2] floats, read once.
@@ -155,10 +167,11 @@ void Engine::State::note_fallbacks() {
       team.n_threads(), wanted));
 }
 
-// Steps of one row have decode_pinned resident in the activations that they leave unused; before a
-// step of more rows it goes.
+// Steps of one row have decode_pinned, or experts, in the activations that they leave unused;
+// before a step of more rows these go.
 void Engine::State::hold_decode_set(const Plan& chosen) {
   const bool wanted = &chosen == &plan.decode;
+  experts.hold_more(wanted);
   if (wanted == decode_pinned.held() || decode_pinned.empty()) return;
   // The ring may hold the same blocks, read ahead for a plan that now does not come.
   ring.keep_only(&chosen);
@@ -289,6 +302,10 @@ Receipt Engine::receipt() const {
   receipt.tiers.push_back({budget.tier(), budget.limit_bytes(), budget.peak_bytes()});
   receipt.prefill = s.prefill.receipt(expect);
   receipt.decode = s.decode.receipt(expect);
+  const auto n_experts = std::ssize(s.plan.experts);
+  receipt.prefill.expected_expert_hit_rate =
+      expected_hit_rate(s.plan.placement(), n_experts, false);
+  receipt.decode.expected_expert_hit_rate = expected_hit_rate(s.plan.placement(), n_experts, true);
   receipt.isa = isa_name(s.options.isa);
   receipt.io_engine = s.io->name();
   receipt.threads = s.team.n_threads();

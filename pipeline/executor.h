@@ -1,10 +1,12 @@
 // Plays a Plan: issues its loads ahead, waits for what an entry needs, runs the entry, gives the
-// slots back. It has no code that knows what a layer is; any hand-written Plan plays.
+// slots back. Entries of experts that no row is routed to are left out: neither read nor run. It
+// has no code that knows what a layer is; any hand-written Plan plays.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "pipeline/expert_cache.h"
 #include "pipeline/op_runner.h"
 #include "pipeline/ring.h"
 #include "pipeline/schedule.h"
@@ -24,21 +26,26 @@ struct ExecutorStats {
 class Executor {
  public:
   // max_blocks: most blocks that one entry of any plan leases. trace may be null.
-  Executor(TierManager& tiers, OpRunner& ops, Ring& ring, std::int32_t max_blocks, bool overlap,
-           Trace* trace);
+  Executor(TierManager& tiers, OpRunner& ops, Ring& ring, ExpertCache& experts,
+           std::int32_t max_blocks, bool overlap, Trace* trace);
   // next: the plan that will most likely follow (its loads are issued in this step's slack), or
   // null. Errors: Error(kIo) of a failed read, Error(kInterrupted) where step.interrupted said so.
-  // The ring is empty afterwards, so that the caller may go on or stop.
+  // The ring is empty afterwards and nothing is loading, so that the caller may go on or stop.
   void play(const Plan& plan, const StepInput& step, const Plan* next);
   ExecutorStats stats() const { return stats_; }
 
  private:
   const std::byte* lease_blocks(const ComputeEntry& entry);
+  bool is_left_out(const ComputeEntry& entry) const {
+    return entry.expert_run >= 0 && ops_.routed_rows(entry.matrix) == 0;
+  }
   void run_entry(const ComputeEntry& entry, std::int32_t index, const StepInput& step);
+  void want_experts(const Plan& plan, const RoutedStretch& stretch);
 
   TierManager& tiers_;
   OpRunner& ops_;
   Ring& ring_;
+  ExpertCache& experts_;
   bool overlap_;
   Trace* trace_;
   ExecutorStats stats_;

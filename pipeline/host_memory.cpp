@@ -10,15 +10,18 @@ HostMemory::HostMemory(const SessionPlan& plan, std::int64_t limit_bytes)
       ring_(arena_.carve(budget_, Tag::kRing,
                          plan.placement().ring_slots * plan.placement().slot_bytes)),
       staging_(arena_.carve(budget_, Tag::kStaging, plan.placement().staging_bytes)),
+      experts_(arena_.carve(budget_, Tag::kWeights, plan.placement().expert_bytes())),
       activations_(arena_.carve(budget_, Tag::kActivations, plan.placement().activation_bytes)),
       kv(plan.kv, plan.context_tokens, arena_, budget_) {}
 
 std::span<std::byte> HostMemory::streamed() const {
-  return {arena_.at(ring_), static_cast<std::size_t>(ring_.size_bytes + staging_.size_bytes)};
+  return {arena_.at(ring_),
+          static_cast<std::size_t>(ring_.size_bytes + staging_.size_bytes + experts_.size_bytes)};
 }
 
 void HostMemory::populate() {
-  for (const ArenaRange& range : {pinned_, ring_, staging_, activations_}) arena_.populate(range);
+  for (const ArenaRange& range : {pinned_, ring_, staging_, experts_, activations_})
+    arena_.populate(range);
 }
 
 }  // namespace windlass

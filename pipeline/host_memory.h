@@ -21,9 +21,11 @@ class HostMemory {
 
   std::byte* pinned() const { return arena_.at(pinned_); }
   std::byte* ring() const { return arena_.at(ring_); }
+  std::byte* experts() const { return arena_.at(experts_); }
   std::byte* activations() const { return arena_.at(activations_); }
   std::span<std::byte> staging() const { return bytes(staging_); }
-  // Ring and staging, which lie side by side: one region to register for all streamed reads.
+  // Ring, staging and expert cache, which lie side by side: one region to register for all reads of
+  // the step path.
   std::span<std::byte> streamed() const;
   // Makes all but the KV pages resident now: page faults out of the step path.
   void populate();
@@ -37,7 +39,7 @@ class HostMemory {
   Budget budget_;
   Reservation tables_;
   Arena arena_;
-  ArenaRange pinned_, ring_, staging_, activations_;
+  ArenaRange pinned_, ring_, staging_, experts_, activations_;
 
  public:
   KvPages kv;

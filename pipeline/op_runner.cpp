@@ -57,6 +57,8 @@ void OpRunner::run(const ComputeEntry& entry, const std::byte* weights, const St
     case OpKind::kQuantizeRows:
       return quantize_rows(op);
     case OpKind::kMatMul:
+      if (op.stack == StackKind::kRouted) return mat_mul_routed(op, entry, weights);
+      if (op.stack == StackKind::kByVector) return mat_mul_by_vector(op, entry, weights);
       return mat_mul(op, entry, weights);
     case OpKind::kAddBias:
     case OpKind::kAdd:
@@ -75,6 +77,12 @@ void OpRunner::run(const ComputeEntry& entry, const std::byte* weights, const St
       return select_rows(op, step);
     case OpKind::kEmitLogits:
       return emit_logits(op, entry, step);
+    case OpKind::kRoute:
+      return route(op, weights);
+    case OpKind::kGatherRouted:
+      return gather_routed(op);
+    case OpKind::kCombineRouted:
+      return combine_routed(op);
   }
 }
 

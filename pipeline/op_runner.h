@@ -38,6 +38,8 @@ class OpRunner {
   void begin_step(const StepInput& step);
   // weights: first byte of entry.first_row of the op's weight; null for ops without one.
   void run(const ComputeEntry& entry, const std::byte* weights, const StepInput& step);
+  // Rows that the step's last kRoute gave to an expert. REQUIRES that there was one.
+  std::int64_t routed_rows(std::int32_t expert) const;
 
  private:
   // op_runner.cpp: what moves rows.
@@ -52,6 +54,12 @@ class OpRunner {
   void norm(const GraphOp& op, const std::byte* weights);
   void quantize_rows(const GraphOp& op);
   void mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
+  using MatMulFunction = void (*)(const MatMulArgs&, WorkRange);
+  MatMulFunction mat_mul_function(const GraphOp& op) const;
+  MatMulArgs mat_mul_args(const GraphOp& op, const ComputeEntry& entry,
+                          const std::byte* weights) const;
+  MatMulTransposedArgs mat_mul_transposed_args(const GraphOp& op, const ComputeEntry& entry,
+                                               const std::byte* weights) const;
   void mat_mul_transposed(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
   void add(const GraphOp& op, const std::byte* weights);
   void rope(const GraphOp& op);
@@ -59,6 +67,22 @@ class OpRunner {
   void attention(const GraphOp& op, const StepInput& step);
   void activate(const GraphOp& op);
   void scale(const GraphOp& op, const ComputeEntry& entry);
+
+  // op_runner_stacked.cpp: experts, and products by vector.
+  void route(const GraphOp& op, const std::byte* weights);
+  void group_by_expert();
+  void gather_routed(const GraphOp& op);
+  void combine_routed(const GraphOp& op);
+  void mat_mul_routed(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
+  void mat_mul_by_vector(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
+  void mat_mul_transposed_by_vector(const GraphOp& op, const ComputeEntry& entry,
+                                    const std::byte* weights);
+  // Routed rows [begin, end) of an expert.
+  WorkRange rows_of_expert(std::int32_t expert) const;
+  template <typename T>
+  T* table(std::int64_t offset) const {
+    return reinterpret_cast<T*>(parts_.activations + offset);
+  }
 
   std::byte* bytes(BufferId id) const;
   // First element of the view in row 0, floats between rows, and the view as kernels take it.
@@ -69,7 +93,9 @@ class OpRunner {
   const float* row_of_floats(const GraphOp& op, const std::byte* weights);
   std::int32_t* positions() const;
   std::int64_t rows_of(const GraphOp& op) const {
-    return op.rows == RowSet::kTokens ? rows_ : logits_rows_;
+    return op.rows == RowSet::kLogits   ? logits_rows_
+           : op.rows == RowSet::kRouted ? rows_ * parts_.spec.experts.n_used
+                                        : rows_;
   }
 
   OpRunnerParts parts_;

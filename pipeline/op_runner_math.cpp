@@ -29,46 +29,75 @@ void OpRunner::norm(const GraphOp& op, const std::byte* weights) {
 }
 
 void OpRunner::quantize_rows(const GraphOp& op) {
-  const QuantizeRowsArgs args{floats(op.in), bytes(op.out.buffer), rows_of(op),
-                              parts_.graph.width_of(op.in)};
+  const std::int64_t n = op.in.vectors, row = stride(op.in);
+  // Vectors that are not side by side in the whole row would need a stride of their own.
+  WINDLASS_CHECK(n == 1 || n * op.in.vector_stride == row, op.label, n, op.in.vector_stride, row);
+  QuantizeRowsArgs args;
+  args.in = floats(op.in);
+  args.out = bytes(op.out.buffer);
+  args.rows = rows_of(op) * n;
+  args.width = parts_.graph.width_of(op.in);
+  args.in_stride = n == 1 ? row : op.in.vector_stride;
   run_op(parts_.team, parts_.ops.quantize_rows, args);
 }
 
-void OpRunner::mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights) {
+// Of the entry's rows, whatever matrix they are of.
+MatMulArgs OpRunner::mat_mul_args(const GraphOp& op, const ComputeEntry& entry,
+                                  const std::byte* weights) const {
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
-  if (tensor.transposed) return mat_mul_transposed(op, entry, weights);
   MatMulArgs args;
   args.weights = weights;
   args.row_bytes = tensor.row_bytes();
   args.n_out = entry.n_rows;
   args.n_in = tensor.n_cols();
-  args.x = bytes(op.in.buffer);
+  args.x = floats(op.in);
+  args.x_stride_bytes = layout_->row_strides[static_cast<std::size_t>(index_of(op.in.buffer))];
   args.n_tokens = rows_of(op);
-  args.out = floats(op.out) + (parts_.graph.buffer(op.out.buffer).tiled ? 0 : entry.first_row);
+  args.out = floats(op.out);
   args.out_stride = stride(op.out);
   args.accumulate = op.accumulate;
-  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
-  const auto& row = int8 ? parts_.ops.matmul_q8 : parts_.ops.matmul_f32;
-  run_op(parts_.team, row[static_cast<std::size_t>(tensor.type)], args);
+  return args;
 }
 
-// Rows of the tensor are inputs: entries of one op follow each other in row order, and each adds to
-// what those before it left.
-void OpRunner::mat_mul_transposed(const GraphOp& op, const ComputeEntry& entry,
-                                  const std::byte* weights) {
+auto OpRunner::mat_mul_function(const GraphOp& op) const -> MatMulFunction {
+  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
+  const auto& row = int8 ? parts_.ops.matmul_q8 : parts_.ops.matmul_f32;
+  return row[static_cast<std::size_t>(parts_.tensors.at(op.weight).type)];
+}
+
+void OpRunner::mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights) {
+  if (parts_.tensors.at(op.weight).transposed) return mat_mul_transposed(op, entry, weights);
+  MatMulArgs args = mat_mul_args(op, entry, weights);
+  if (!parts_.graph.buffer(op.out.buffer).tiled) args.out += entry.first_row;
+  run_op(parts_.team, mat_mul_function(op), args);
+}
+
+MatMulTransposedArgs OpRunner::mat_mul_transposed_args(const GraphOp& op, const ComputeEntry& entry,
+                                                       const std::byte* weights) const {
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
   MatMulTransposedArgs args;
   args.weights = weights;
   args.row_bytes = tensor.row_bytes();
   args.n_out = tensor.n_cols();
   args.n_in = entry.n_rows;
-  args.x = floats(op.in) + entry.first_row;
+  args.x = floats(op.in);
   args.x_stride = stride(op.in);
   args.n_tokens = rows_of(op);
   args.out = floats(op.out);
   args.out_stride = stride(op.out);
+  args.accumulate = op.accumulate;
+  return args;
+}
+
+// Rows of the tensor are inputs: entries of one op follow each other in row order, and each adds to
+// what those before it left.
+void OpRunner::mat_mul_transposed(const GraphOp& op, const ComputeEntry& entry,
+                                  const std::byte* weights) {
+  MatMulTransposedArgs args = mat_mul_transposed_args(op, entry, weights);
+  args.x += entry.first_row;
   args.accumulate = op.accumulate || entry.first_row > 0;
-  run_op(parts_.team, parts_.ops.matmul_transposed[static_cast<std::size_t>(tensor.type)], args);
+  const DType type = parts_.tensors.at(op.weight).type;
+  run_op(parts_.team, parts_.ops.matmul_transposed[static_cast<std::size_t>(type)], args);
 }
 
 void OpRunner::add(const GraphOp& op, const std::byte* weights) {
@@ -88,6 +117,7 @@ void OpRunner::rope(const GraphOp& op) {
   const std::int64_t offset = op.window_rope ? layout_->window_rope_offset : layout_->rope_offset;
   RopeArgs args;
   args.x = vectors(op.in);
+  if (op.out.buffer != op.in.buffer) args.out = vectors(op.out);
   args.cos = reinterpret_cast<const float*>(parts_.activations + offset);
   args.sin = args.cos + layout_->token_rows * table.pairs();
   args.tokens = rows_;
@@ -111,6 +141,7 @@ void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
     args.key_dim = shape.key_dim;
     args.value_dim = shape.value_dim;
     args.page_tokens = kKvPageTokens;
+    args.values_in_keys = shape.values_in_keys;
     run_op(parts_.team, parts_.ops.kv_append[static_cast<std::size_t>(shape.type)], args);
     row += args.tokens;
   }
@@ -137,6 +168,7 @@ void OpRunner::attention(const GraphOp& op, const StepInput& step) {
     args.window = op.window_tokens;
     args.scale = op.scale;
     args.soft_cap = op.soft_cap;
+    args.values_in_keys = shape.values_in_keys;
     run_op(parts_.team, parts_.ops.attention[static_cast<std::size_t>(shape.type)], args);
     row += tokens;
   }

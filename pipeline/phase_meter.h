@@ -18,6 +18,7 @@ struct Counters {
   double at_s = 0;  // now_s
   LinkStats link;
   ExecutorStats cpu;
+  ExpertStats experts = {};
 };
 
 class PhaseMeter {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <random>
 
+#include "pipeline/expert_runs.h"
 #include "pipeline/pinned_set.h"
+#include "src/base/check.h"
 #include "src/base/units.h"
 
 namespace windlass {
@@ -25,10 +27,18 @@ std::int64_t size_of(const BlockTable& blocks, BlockId id) {
   return blocks.at(id).extent.size_bytes;
 }
 
-std::int64_t slot_bytes_for(const BlockTable& blocks, const std::vector<BlockId>& touched) {
+// Of a small tensor. (A stack of small matrices is cut into small blocks and may be large.)
+bool is_small(const BlockTable& blocks, BlockId id) {
+  if (size_of(blocks, id) >= kSmallBytes) return false;
+  const BlockRange tensor = blocks.of_tensor(blocks.at(id).tensor);
+  const BlockId last{index_of(tensor.first) + tensor.count - 1};
+  return blocks.at(last).extent.end_bytes() - blocks.at(tensor.first).extent.offset_bytes <
+         kSmallBytes;
+}
+
+std::int64_t slot_bytes_for(const BlockTable& blocks, const std::vector<BlockId>& streamed) {
   std::int64_t slot = 0;
-  for (const BlockId id : touched) {
-    if (size_of(blocks, id) < kSmallBytes) continue;
+  for (const BlockId id : streamed) {
     slot = std::max(slot, make_run(blocks, {id, 1}).aligned.size_bytes);
   }
   return slot;
@@ -47,6 +57,12 @@ std::variant<Placement, Infeasible> place_all(const LayerGraph& graph, const Blo
                                               const HostNeeds& needs) {
   PinnedSet all(blocks);
   for (const BlockId id : touched_blocks(graph, blocks)) all.add(id);
+  for (const Run& run : expert_runs(graph, blocks)) {
+    for (std::int32_t i = 0; i < run.blocks.count; ++i) {
+      const BlockId id{index_of(run.blocks.first) + i};
+      if (!all.holds(id)) all.add(id);
+    }
+  }
   Placement placement = fixed_parts(needs);
   placement.pinned = all.runs(0);
   placement.pinned_bytes = all.bytes();
@@ -54,28 +70,34 @@ std::variant<Placement, Infeasible> place_all(const LayerGraph& graph, const Blo
   return Infeasible{placement.total_bytes()};
 }
 
-// One model under one budget with one ring: what each choice of pinned blocks amounts to.
+// One model under one budget with so many slots: what each choice of pinned blocks amounts to.
 class Placer {
  public:
-  // ring_slots > 0.
+  // REQUIRES a ring or an expert cache.
   Placer(const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
-         std::int64_t ring_slots)
+         const SlotCounts& slots)
       : blocks_(blocks), needs_(needs), small_(blocks) {
-    const std::vector<BlockId> touched = touched_blocks(graph, blocks);
-    for (const BlockId id : touched) {
-      if (size_of(blocks, id) < kSmallBytes) {
+    for (const BlockId id : touched_blocks(graph, blocks)) {
+      if (slots.ring == 0 || is_small(blocks, id)) {
         small_.add(id);
       } else {
         large_.push_back(id);
       }
     }
     frame_ = fixed_parts(needs);
-    frame_.ring_slots = ring_slots;
-    frame_.slot_bytes = slot_bytes_for(blocks, touched);
+    frame_.ring_slots = slots.ring;
+    frame_.slot_bytes = slot_bytes_for(blocks, large_);
+    const std::vector<Run> experts = expert_runs(graph, blocks);
+    WINDLASS_CHECK(experts.empty() == (slots.experts == 0), experts.size(), slots.experts);
+    n_experts_ = std::ssize(experts);
+    frame_.expert_slots = std::min(slots.experts, n_experts_);
+    for (const Run& run : experts) {
+      frame_.expert_slot_bytes = std::max(frame_.expert_slot_bytes, run.aligned.size_bytes);
+    }
     room_bytes_ = needs.limit_bytes - frame_.total_bytes();
   }
 
-  // The limit that leaves room for the small tensors and nothing else.
+  // The limit that leaves room for what is always pinned and nothing else.
   std::int64_t least_bytes() const { return frame_.total_bytes() + small_.bytes(); }
 
   PinnedSet spread_evenly() const {
@@ -89,6 +111,11 @@ class Placer {
     placement.pinned = pinned.runs(0);
     placement.pinned_bytes = pinned.bytes();
     placement.decode_pinned = decode_runs(pinned);
+    if (n_experts_ > 0) {
+      const std::int64_t more = (room_bytes_ - pinned.bytes()) / frame_.expert_slot_bytes;
+      placement.expert_slots = std::min(frame_.expert_slots + more, n_experts_);
+      add_decode_slots(placement);
+    }
     return placement;
   }
 
@@ -96,7 +123,15 @@ class Placer {
 
  private:
   std::size_t unit() const { return std::clamp<std::size_t>(large_.size() / 256, 1, 4); }
+  // What a step of one row leaves unused of the activations: [begin, end), in whole pages.
+  std::int64_t reusable_begin() const {
+    return align_up(needs_.activation_bytes - needs_.reusable_activation_bytes, kDirectAlignment);
+  }
+  std::int64_t reusable_end() const {
+    return align_down(needs_.activation_bytes, kDirectAlignment);
+  }
   std::vector<PlacedRun> decode_runs(const PinnedSet& pinned) const;
+  void add_decode_slots(Placement& placement) const;
   bool fits(const PinnedSet& pinned, BlockId id) const {
     return !pinned.holds(id) && pinned.bytes() + pinned.cost_bytes(id) <= room_bytes_;
   }
@@ -105,25 +140,31 @@ class Placer {
 
   const BlockTable& blocks_;
   const HostNeeds& needs_;
-  PinnedSet small_;             // always pinned
-  std::vector<BlockId> large_;  // in execution order
+  PinnedSet small_;             // always pinned: small tensors, or all where there is no ring
+  std::vector<BlockId> large_;  // the others, in execution order
   Placement frame_;             // all but the pinned blocks
+  std::int64_t n_experts_ = 0;  // matrices
   std::int64_t room_bytes_ = 0;
 };
 
 // What more fits between steps of one row, spread over the blocks that stream otherwise.
 std::vector<PlacedRun> Placer::decode_runs(const PinnedSet& pinned) const {
-  const std::int64_t first =
-      align_up(needs_.activation_bytes - needs_.reusable_activation_bytes, kDirectAlignment);
-  const std::int64_t end = align_down(needs_.activation_bytes, kDirectAlignment);
-  if (end <= first) return {};
+  if (reusable_end() <= reusable_begin()) return {};
   std::vector<BlockId> rest;
   for (const BlockId id : large_) {
     if (!pinned.holds(id)) rest.push_back(id);
   }
   PinnedSet set(blocks_);
-  fill_evenly(set, rest, end - first, unit());
-  return set.runs(first);
+  fill_evenly(set, rest, reusable_end() - reusable_begin(), unit());
+  return set.runs(reusable_begin());
+}
+
+void Placer::add_decode_slots(Placement& placement) const {
+  const std::int64_t room = reusable_end() - reusable_begin();
+  if (!placement.decode_pinned.empty() || room <= 0) return;
+  placement.decode_expert_slots =
+      std::min(room / placement.expert_slot_bytes, n_experts_ - placement.expert_slots);
+  placement.decode_expert_offset_bytes = reusable_begin();
 }
 
 // Every set to which no block can be added, large_[next] and later ones being open.
@@ -160,7 +201,7 @@ PinnedSet Placer::exchanged(PinnedSet pinned, std::mt19937& random) const {
 Placement Placer::soonest(const StepTime& step_s) const {
   PinnedSet pinned = spread_evenly();
   Placement best = placement_of(pinned);
-  if (large_.size() > kSearchBlocks) return best;
+  if (large_.size() > kSearchBlocks || n_experts_ > 0) return best;
   double best_s = step_s(best);
   const auto try_set = [&](const PinnedSet& set) {
     Placement placement = placement_of(set);
@@ -187,7 +228,7 @@ std::vector<BlockId> touched_blocks(const LayerGraph& graph, const BlockTable& b
   std::vector<BlockId> touched;
   std::vector<bool> seen(blocks.blocks().size(), false);
   for (const GraphOp& op : graph.ops) {
-    if (op.weight == kNoTensor || fetches_rows(op.kind)) continue;
+    if (op.weight == kNoTensor || fetches_rows(op.kind) || has_experts(op)) continue;
     const BlockRange range = blocks.of_tensor(op.weight);
     for (std::int32_t i = 0; i < range.count; ++i) {
       const std::int32_t id = index_of(range.first) + i;
@@ -200,26 +241,30 @@ std::vector<BlockId> touched_blocks(const LayerGraph& graph, const BlockTable& b
 }
 
 std::variant<Placement, Infeasible> place(const LayerGraph& graph, const BlockTable& blocks,
-                                          const HostNeeds& needs, std::int64_t ring_slots) {
-  if (ring_slots == 0) return place_all(graph, blocks, needs);
-  const Placer placer(graph, blocks, needs, ring_slots);
+                                          const HostNeeds& needs, const SlotCounts& slots) {
+  if (slots.ring == 0 && slots.experts == 0) return place_all(graph, blocks, needs);
+  const Placer placer(graph, blocks, needs, slots);
   if (needs.limit_bytes < placer.least_bytes()) return Infeasible{placer.least_bytes()};
   return placer.placement_of(placer.spread_evenly());
 }
 
 std::variant<Placement, Infeasible> place_for(const LayerGraph& graph, const BlockTable& blocks,
-                                              const HostNeeds& needs, std::int64_t ring_slots,
+                                              const HostNeeds& needs, const SlotCounts& slots,
                                               const StepTime& step_s) {
-  if (ring_slots == 0) return place_all(graph, blocks, needs);
-  const Placer placer(graph, blocks, needs, ring_slots);
+  if (slots.ring == 0 && slots.experts == 0) return place_all(graph, blocks, needs);
+  const Placer placer(graph, blocks, needs, slots);
   if (needs.limit_bytes < placer.least_bytes()) return Infeasible{placer.least_bytes()};
   return placer.soonest(step_s);
 }
 
 std::int64_t least_limit_bytes(const LayerGraph& graph, const BlockTable& blocks, HostNeeds needs) {
   needs.limit_bytes = 0;
-  return std::min(std::get<Infeasible>(place(graph, blocks, needs, 0)).least_bytes,
-                  std::get<Infeasible>(place(graph, blocks, needs, kMinRingSlots)).least_bytes);
+  const auto least = [&](const SlotCounts& slots) {
+    return std::get<Infeasible>(place(graph, blocks, needs, slots)).least_bytes;
+  };
+  const bool experts = std::any_of(graph.ops.begin(), graph.ops.end(), has_experts);
+  if (!experts) return std::min(least(0), least(kMinRingSlots));
+  return std::min({least(0), least({0, kMinExpertSlots}), least({kMinRingSlots, kMinExpertSlots})});
 }
 
 }  // namespace windlass

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "pipeline/expert_cache.h"
 #include "pipeline/session_plan.h"
 #include "src/base/units.h"
 
@@ -39,13 +40,24 @@ std::string explain(const PlanReport& report) {
         format_size(report.touched_bytes));
   }
   const double disk_share = report.decode.disk_busy_s / std::max(report.decode.predicted_s, 1e-12);
-  return fmt::format(
-      "{} of the {} that a step touches stay in memory, {} stream from disk through {} slots, "
-      "spread evenly "
+  const std::string more = fmt::format(
       "so that the disk works {:.0f} % of the step; {} more --ram would keep everything in memory",
+      100 * std::min(1.0, disk_share), format_size(report.all_in_ram_bytes - report.ram_bytes));
+  const std::string experts =
+      report.expert_slots == 0
+          ? std::string()
+          : fmt::format(
+                "{} of {} expert matrices stay in a cache, where a step finds {:.0f} % of "
+                "those it needs if it is routed evenly, ",
+                report.expert_slots + report.decode_expert_slots, report.expert_matrices,
+                100 * report.expert_hit_rate);
+  if (report.ring_slots == 0) return "all weights but experts stay in memory; " + experts + more;
+  return fmt::format(
+      "{} of the {} that a step touches stay in memory, {} come from disk through {} slots, spread "
+      "evenly, {}{}",
       format_size(report.pinned_bytes + report.decode_pinned_bytes),
       format_size(report.touched_bytes), format_size(report.streamed_bytes), report.ring_slots,
-      100 * std::min(1.0, disk_share), format_size(report.all_in_ram_bytes - report.ram_bytes));
+      experts, more);
 }
 
 // A run sizes activations and staging by its prompt where that is shorter than a micro-batch, and
@@ -58,6 +70,14 @@ std::string assumptions(const PlanReport& report) {
       report.micro_batch_tokens, report.depth_tokens);
 }
 
+std::int64_t bytes_of(const BlockTable& blocks, const BlockRange& range) {
+  std::int64_t bytes = 0;
+  for (std::int32_t i = 0; i < range.count; ++i) {
+    bytes += blocks.at(BlockId{index_of(range.first) + i}).extent.size_bytes;
+  }
+  return bytes;
+}
+
 void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& model) {
   const Placement& placement = session.placement();
   report.context_tokens = session.context_tokens;
@@ -66,6 +86,17 @@ void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& mod
   for (const BlockId id : touched_blocks(session.graph, session.blocks)) {
     report.touched_bytes += session.blocks.at(id).extent.size_bytes;
   }
+  for (const GraphOp& op : session.graph.ops) {
+    if (!has_experts(op)) continue;
+    const std::int64_t bytes = bytes_of(session.blocks, expert_blocks(op, session.blocks, 0));
+    report.touched_bytes += bytes * op.n_chosen;
+  }
+  report.expert_matrices = std::ssize(session.experts);
+  report.expert_slots = placement.expert_slots;
+  report.expert_cache_bytes = placement.expert_bytes();
+  report.decode_expert_slots = placement.decode_expert_slots;
+  report.expert_hit_rate = expected_hit_rate(placement, report.expert_matrices, true);
+  report.decode_pinned_bytes = placement.decode_expert_slots * placement.expert_slot_bytes;
   report.pinned_bytes = placement.pinned_bytes;
   for (const PlacedRun& placed : placement.decode_pinned)
     report.decode_pinned_bytes += placed.run.aligned.size_bytes;
@@ -102,8 +133,10 @@ PlanReport make_plan_report(const Model& model, const EngineOptions& options,
   fill_sizes(report, session, model);
   fill_alternatives(report, session);
   const std::int64_t rows = session.layout.token_rows;
-  report.decode =
-      make_step(forecast(session, model, profile, {1, 1, depth_tokens}, options.overlap), 1);
+  const StepForecast decode =
+      forecast(session, model, profile, {1, 1, depth_tokens}, options.overlap);
+  report.decode = make_step(decode, 1);
+  report.streamed_bytes += static_cast<std::int64_t>(decode.prediction.expert_read_bytes);
   report.prefill =
       make_step(forecast(session, model, profile, {rows, 1, 0}, options.overlap), rows);
   report.why = explain(report);
@@ -127,6 +160,11 @@ nlohmann::json PlanReport::json() const {
          {{"pinned_weight_bytes", pinned_bytes},
           {"ring_bytes", ring_bytes},
           {"ring_slots", ring_slots},
+          {"expert_cache_bytes", expert_cache_bytes},
+          {"expert_slots", expert_slots},
+          {"expert_slots_in_activations_in_decode", decode_expert_slots},
+          {"expert_matrices", expert_matrices},
+          {"expected_expert_hit_rate", expert_hit_rate},
           {"kv_bytes", kv_bytes},
           {"activation_bytes", activation_bytes},
           {"weight_bytes_in_activations_in_decode", decode_pinned_bytes},
@@ -151,6 +189,12 @@ std::string PlanReport::text() const {
   };
   row("host: pinned weights", pinned_bytes, "");
   row("host: streaming ring", ring_bytes, fmt::format("{} slots", ring_slots));
+  if (expert_slots > 0) {
+    row("host: expert cache", expert_cache_bytes,
+        fmt::format("{} of {} expert matrices, in decode {}, expected hit rate {:.0f} %",
+                    expert_slots, expert_matrices, expert_slots + decode_expert_slots,
+                    100 * expert_hit_rate));
+  }
   row("host: KV cache", kv_bytes, "");
   row("host: activations", activation_bytes,
       fmt::format("{} rows at once; in decode {} of it hold weights", micro_batch_tokens,

@@ -17,11 +17,16 @@ struct PlanReport {
   std::string model;
   std::int64_t ram_bytes = 0, context_tokens = 0, depth_tokens = 0, micro_batch_tokens = 0;
   std::int64_t weight_bytes = 0;         // in the files
-  std::int64_t touched_bytes = 0;        // weight bytes a decode step touches
+  std::int64_t touched_bytes = 0;        // weight bytes a decode step touches, experts as expected
   std::int64_t decode_pinned_bytes = 0;  // in activations that decode leaves unused
   std::int64_t pinned_bytes = 0, streamed_bytes = 0, ring_bytes = 0, kv_bytes = 0,
                activation_bytes = 0, staging_bytes = 0, table_bytes = 0, min_ram_bytes = 0;
   std::int64_t ring_slots = 0;
+  // Matrices of routed experts: all, and those that the expert cache holds (0: all are pinned, or
+  // there are none).
+  std::int64_t expert_matrices = 0, expert_slots = 0, expert_cache_bytes = 0;
+  std::int64_t decode_expert_slots = 0;  // more, in activations that decode leaves unused
+  double expert_hit_rate = 0;            // expected in decode, of even routing
   struct Step {
     std::int64_t rows = 0;
     double predicted_s = 0, bound_s = 0, disk_busy_s = 0, cpu_busy_s = 0;

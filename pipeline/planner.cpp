@@ -6,12 +6,15 @@
 #include <array>
 #include <cstdlib>
 
+#include "pipeline/expert_runs.h"
 #include "src/base/check.h"
 
 namespace windlass {
 namespace {
 
 constexpr std::array<std::int64_t, 8> kRingSlots = {kMinRingSlots, 3, 4, 6, 8, 12, 16, 32};
+// Beside a ring: a dense byte that streams costs a byte a step, an expert's byte less.
+constexpr std::array<std::int64_t, 4> kExpertSlots = {kMinExpertSlots, 4, 8, 16};
 
 // The pinned run that holds each block, counted over `pinned` and then decode_pinned; -1: none.
 std::vector<std::int32_t> pinned_runs(const BlockTable& blocks, const Placement& placement,
@@ -46,6 +49,36 @@ class PlanWriter {
         plan_(plan) {}
 
   void add_plain(std::int32_t op) { plan_.compute.push_back({op, {}, 0, 0}); }
+
+  // What depends on it is what comes until the next one.
+  void add_route(std::int32_t op) {
+    end_routed();
+    const GraphOp& graph_op = graph_.ops[static_cast<std::size_t>(op)];
+    if (graph_op.weight == kNoTensor) {
+      add_plain(op);
+    } else {
+      add_weighted(op);
+    }
+    plan_.routed.push_back({static_cast<std::int32_t>(plan_.compute.size()) - 1, 0});
+  }
+  void end_routed() {
+    if (!plan_.routed.empty()) {
+      plan_.routed.back().end = static_cast<std::int32_t>(plan_.compute.size());
+    }
+  }
+
+  // An entry a matrix: pinned with the others, or in the expert cache.
+  void add_experts(std::int32_t op) {
+    const GraphOp& graph_op = graph_.ops[static_cast<std::size_t>(op)];
+    for (std::int32_t matrix = 0; matrix < graph_op.n_stacked; ++matrix) {
+      const BlockRange range = expert_blocks(graph_op, blocks_, matrix);
+      std::int64_t n_rows = 0;
+      for (std::int32_t i = 0; i < range.count; ++i) {
+        n_rows += blocks_.at(BlockId{index_of(range.first) + i}).n_rows;
+      }
+      plan_.compute.push_back({op, range, 0, n_rows, matrix, n_expert_runs_++});
+    }
+  }
 
   void add_weighted(std::int32_t op) {
     const bool tiled = is_tiled(op);
@@ -109,6 +142,7 @@ class PlanWriter {
   std::int64_t slot_bytes_;
   std::vector<std::int32_t> run_of_;
   Plan& plan_;
+  std::int32_t n_expert_runs_ = 0;
 };
 
 // The disk's rate was measured with 12 reads in flight, and the simulator knows no jitter: of rings
@@ -127,22 +161,60 @@ void prefer_measured_depth(std::vector<Candidate>& candidates) {
   std::rotate(candidates.begin(), best, best + 1);
 }
 
+// Bytes that any schedule reads: the budget holds what every step touches, then experts, of which
+// it saves the share that is touched.
+class TouchedBytes {
+ public:
+  void add(std::int64_t size_bytes, double share) {
+    if (share >= 1) {
+      always_ += static_cast<double>(size_bytes);
+    } else {
+      expected_ += share * static_cast<double>(size_bytes);
+      held_ += static_cast<double>(size_bytes);
+    }
+  }
+  std::int64_t beyond(std::int64_t limit_bytes) const {
+    const auto limit = static_cast<double>(limit_bytes);
+    const double left = std::max(limit - always_, 0.0);
+    const double experts = held_ > left ? expected_ * (1 - left / held_) : 0;
+    return static_cast<std::int64_t>(std::max(always_ - limit, 0.0) + experts);
+  }
+
+ private:
+  double always_ = 0, expected_ = 0;
+  double held_ = 0;  // of what is touched sometimes
+};
+
+std::size_t least_entries(const LayerGraph& graph) {
+  std::int64_t n = 0;
+  for (const GraphOp& op : graph.ops) n += has_experts(op) ? op.n_stacked : 1;
+  return static_cast<std::size_t>(n);
+}
+
 }  // namespace
 
 Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
                bool with_head, bool one_row) {
   Plan plan;
+  plan.compute.reserve(least_entries(graph));
   PlanWriter writer(graph, blocks, placement, one_row, plan);
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const GraphOp& op = graph.ops[i];
     if (!with_head && op.rows == RowSet::kLogits) continue;
     if (on_tile(graph, op)) continue;  // written with the tiles that it works on
-    if (op.weight == kNoTensor || fetches_rows(op.kind)) {
-      writer.add_plain(static_cast<std::int32_t>(i));
+    const auto index = static_cast<std::int32_t>(i);
+    if (op.kind == OpKind::kRoute) {
+      writer.add_route(index);
+    } else if (has_experts(op)) {
+      writer.add_experts(index);
+    } else if (op.weight == kNoTensor || fetches_rows(op.kind)) {
+      writer.add_plain(index);
     } else {
-      writer.add_weighted(static_cast<std::int32_t>(i));
+      writer.add_weighted(index);
     }
   }
+  writer.end_routed();
+  plan.compute.shrink_to_fit();  // three plans are kept, and count against the budget
   return plan;
 }
 
@@ -150,11 +222,13 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
     const CostModel& costs, const StepLoad& decode, bool overlap, std::int64_t ring_slots) {
   std::vector<Candidate> candidates;
-  const auto consider = [&](std::int64_t slots, const std::string& name) {
+  const std::vector<Run> experts = expert_runs(graph, blocks);
+  const auto consider = [&](const SlotCounts& slots, const std::string& name) {
     const auto predict = [&](const Placement& placement) {
       const Plan plan = make_plan(graph, blocks, placement, true, true);
       const bool resident = embedding_resident(graph, blocks, placement);
-      return simulate(plan, costs, decode, {slots, overlap, resident});
+      return simulate(plan, costs, decode,
+                      simulator_options(placement, experts, overlap, resident, true));
     };
     auto placed = place_for(graph, blocks, needs, slots,
                             [&](const Placement& placement) { return predict(placement).step_s; });
@@ -164,17 +238,25 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     candidates.push_back({std::move(placement), prediction, name});
   };
   const auto consider_ring = [&](std::int64_t slots) {
-    consider(slots, fmt::format("a ring of {} slots", slots));
+    if (experts.empty()) return consider(slots, fmt::format("a ring of {} slots", slots));
+    for (const std::int64_t cached : kExpertSlots) {
+      consider({slots, cached},
+               fmt::format("a ring of {} slots and a cache of {} expert matrices", slots, cached));
+    }
   };
-  if (ring_slots == 0) consider(0, "all weights in memory");
-  if (!candidates.empty()) return candidates;
   if (ring_slots > 0) {
     consider_ring(ring_slots);
+    const SlotCounts least = {ring_slots, experts.empty() ? 0 : kMinExpertSlots};
+    if (candidates.empty()) return std::get<Infeasible>(place(graph, blocks, needs, least));
   } else {
+    consider(0, "all weights in memory");
+    if (!candidates.empty()) return candidates;
+    if (!experts.empty()) {
+      consider({0, kMinExpertSlots}, "all but experts in memory, and a cache of these");
+      if (!candidates.empty()) return candidates;
+    }
     for (const std::int64_t slots : kRingSlots) consider_ring(slots);
   }
-  if (candidates.empty() && ring_slots > 0)
-    return std::get<Infeasible>(place(graph, blocks, needs, ring_slots));
   if (candidates.empty()) return Infeasible{least_limit_bytes(graph, blocks, needs)};
   std::stable_sort(
       candidates.begin(), candidates.end(),
@@ -185,18 +267,18 @@ std::variant<std::vector<Candidate>, Infeasible> choose_placement(
 
 Bound make_bound(const Plan& plan, const BlockTable& blocks, const CostModel& costs,
                  const StepLoad& load, std::int64_t limit_bytes, bool resident) {
-  std::int64_t touched_bytes = 0;
+  TouchedBytes touched;
   std::int64_t fetched_bytes = 0;
   double cpu_s = 0;
   for (const ComputeEntry& entry : plan.compute) {
+    const double share = costs.played_share(entry, load);
     for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
-      touched_bytes += blocks.at(BlockId{index_of(entry.blocks.first) + i}).extent.size_bytes;
+      touched.add(blocks.at(BlockId{index_of(entry.blocks.first) + i}).extent.size_bytes, share);
     }
     fetched_bytes += costs.fetched_bytes(entry, load, resident);
     cpu_s += costs.compute_s(entry, load);
   }
-  const double disk_s =
-      costs.read_s(std::max<std::int64_t>(touched_bytes - limit_bytes, 0) + fetched_bytes);
+  const double disk_s = costs.read_s(touched.beyond(limit_bytes) + fetched_bytes);
   if (disk_s > cpu_s) return {disk_s, "disk_to_host"};
   return {cpu_s, "cpu"};
 }

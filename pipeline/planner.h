@@ -13,9 +13,10 @@
 
 namespace windlass {
 
-// The schedule of a step over a placement: one entry per op and resident stretch, loads in deadline
-// order. with_head: logits are wanted by some row; else the ops on logits rows (and their weights'
-// reads) are left out. one_row: a step of one row, in which decode_pinned is resident too.
+// The schedule of a step over a placement: one entry per op and resident stretch, or op and expert,
+// loads in deadline order. with_head: logits are wanted by some row; else the ops on logits rows
+// (and their weights' reads) are left out. one_row: a step of one row, in which decode_pinned is
+// resident too.
 Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
                bool with_head, bool one_row = false);
 
@@ -25,15 +26,16 @@ struct Candidate {
   std::string name;   // "all pinned", "8 ring slots"
 };
 
-// All candidates that fit, the one to take first: everything pinned, and rings of 2 to
-// 32 slots; with ring_slots > 0 a ring of that many alone. Infeasible when none does.
+// All candidates that fit, the one to take first: everything pinned; else all but experts, with a
+// cache of these; else rings of 2 to 32 slots, beside a small expert cache where there are experts.
+// With ring_slots > 0: such rings of that many slots alone. Infeasible when none does.
 std::variant<std::vector<Candidate>, Infeasible> choose_placement(
     const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
     const CostModel& costs, const StepLoad& decode, bool overlap, std::int64_t ring_slots = 0);
 
 // The least time any schedule could take for a step: the larger of the disk's work (bytes touched
 // beyond what the whole budget could hold, at the profile's rate) and the CPU's (every op at its
-// measured rate).
+// measured rate). Rows are routed evenly over experts, as far as it knows.
 struct Bound {
   double step_s = 0;
   std::string bottleneck;  // "disk_to_host" or "cpu"

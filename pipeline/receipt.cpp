@@ -21,17 +21,23 @@ nlohmann::json link_json(const LinkUse& link) {
 }
 
 nlohmann::json phase_json(const PhaseReceipt& phase) {
-  return {{"tokens", phase.tokens},
-          {"steps", phase.steps},
-          {"wall_s", phase.wall_s},
-          {"tok_s", per_second(phase.tokens, phase.wall_s)},
-          {"predicted_s_per_step", phase.predicted_s_per_step},
-          {"bound_s_per_step", phase.bound_s_per_step},
-          {"achieved_s_per_step", phase.achieved_s_per_step()},
-          {"of_bound", phase.of_bound()},
-          {"bottleneck", phase.bottleneck},
-          {"cpu_busy_s", phase.cpu_busy_s},
-          {"links", {{"disk_to_host", link_json(phase.disk_to_host)}}}};
+  nlohmann::json json = {{"tokens", phase.tokens},
+                         {"steps", phase.steps},
+                         {"wall_s", phase.wall_s},
+                         {"tok_s", per_second(phase.tokens, phase.wall_s)},
+                         {"predicted_s_per_step", phase.predicted_s_per_step},
+                         {"bound_s_per_step", phase.bound_s_per_step},
+                         {"achieved_s_per_step", phase.achieved_s_per_step()},
+                         {"of_bound", phase.of_bound()},
+                         {"bottleneck", phase.bottleneck},
+                         {"cpu_busy_s", phase.cpu_busy_s},
+                         {"links", {{"disk_to_host", link_json(phase.disk_to_host)}}}};
+  if (phase.expert_hits + phase.expert_misses == 0) return json;
+  json["experts"] = {{"hits", phase.expert_hits},
+                     {"misses", phase.expert_misses},
+                     {"hit_rate", phase.expert_hit_rate()},
+                     {"expected_hit_rate", phase.expected_expert_hit_rate}};
+  return json;
 }
 
 std::string phase_line(const char* name, const PhaseReceipt& phase) {
@@ -48,6 +54,14 @@ std::string phase_line(const char* name, const PhaseReceipt& phase) {
                       format_rate(per_second(phase.disk_to_host.bytes, phase.disk_to_host.busy_s)),
                       100 * std::min(1.0, phase.disk_to_host.busy_s / phase.wall_s),
                       100 * std::min(1.0, phase.cpu_busy_s / phase.wall_s));
+  if (phase.expert_hits + phase.expert_misses > 0) {
+    line += fmt::format(
+        "  expert cache: {} of {} matrices were there, {:.0f} % (predicted for even routing: "
+        "{:.0f} "
+        "%)\n",
+        phase.expert_hits, phase.expert_hits + phase.expert_misses, 100 * phase.expert_hit_rate(),
+        100 * phase.expected_expert_hit_rate);
+  }
   return line;
 }
 
@@ -55,6 +69,11 @@ std::string phase_line(const char* name, const PhaseReceipt& phase) {
 
 double PhaseReceipt::of_bound() const {
   return steps > 0 && wall_s > 0 ? std::min(1.0, bound_s_per_step / achieved_s_per_step()) : 0;
+}
+
+double PhaseReceipt::expert_hit_rate() const {
+  const std::int64_t uses = expert_hits + expert_misses;
+  return uses > 0 ? static_cast<double>(expert_hits) / static_cast<double>(uses) : 0;
 }
 
 nlohmann::json to_json(const Receipt& receipt) {

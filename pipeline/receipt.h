@@ -24,6 +24,11 @@ struct PhaseReceipt {
   std::string bottleneck;  // "disk_to_host", "cpu"
   LinkUse disk_to_host;
   double cpu_busy_s = 0;  // time in ops
+  // Matrices of experts that the steps used: found in the expert cache, or read. Both 0 where there
+  // is no such cache.
+  std::int64_t expert_hits = 0, expert_misses = 0;
+  double expert_hit_rate() const;       // 0 without a cache
+  double expected_expert_hit_rate = 0;  // of the prediction: rows being routed evenly
   double achieved_s_per_step() const { return steps > 0 ? wall_s / static_cast<double>(steps) : 0; }
   double of_bound() const;  // bound / achieved, at most 1; 0 without steps
 };

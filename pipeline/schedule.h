@@ -19,6 +19,10 @@ struct ComputeEntry {
                       // rows fetched singly (kEmbedRows)
   std::int64_t first_row = 0;  // rows of the weight tensor
   std::int64_t n_rows = 0;
+  // kRouted: which matrix of the stacked weight; first_row then counts inside it
+  std::int32_t matrix = 0;
+  // kRouted: that matrix among expert_runs(). No row of the step routed to it: it is not played.
+  std::int32_t expert_run = -1;
 };
 
 // One streamed read into the ring. Its blocks serve compute entries [first_use, last_use]; then the
@@ -29,11 +33,19 @@ struct LoadEntry {
   std::int32_t last_use = 0;
 };
 
+// When compute entry `route` has run, it is known which of the entries up to `end` with an
+// expert_run will be played.
+struct RoutedStretch {
+  std::int32_t route = 0;
+  std::int32_t end = 0;
+};
+
 // INVARIANT: loads are in deadline order and their [first_use, last_use] are disjoint and
 // ascending, so a ring of any number of slots >= 1, filled in order, cannot deadlock.
 struct Plan {
   std::vector<ComputeEntry> compute;
   std::vector<LoadEntry> loads;
+  std::vector<RoutedStretch> routed = {};  // ascending and disjoint
 };
 
 struct PlacedRun {
@@ -48,15 +60,23 @@ struct Placement {
   // More pinned runs for steps of one row, in the activations that such steps leave unused: offsets
   // count from the activations' start. They are dropped before a step of more rows.
   std::vector<PlacedRun> decode_pinned;
-  std::int64_t ring_slots = 0;  // 0: everything is pinned
+  std::int64_t ring_slots = 0;  // 0: everything is pinned, but for what the expert cache holds
   std::int64_t slot_bytes = 0;
-  std::int64_t staging_bytes = 0;  // rows fetched singly
+  // Matrices of experts that the expert cache holds; 0: the model has none, or all are pinned.
+  std::int64_t expert_slots = 0;
+  std::int64_t expert_slot_bytes = 0;
+  // More slots for steps of one row, where decode_pinned would be; it holds dense weights first.
+  std::int64_t decode_expert_slots = 0;
+  std::int64_t decode_expert_offset_bytes = 0;  // from the activations' start
+  std::int64_t staging_bytes = 0;               // rows fetched singly
   std::int64_t activation_bytes = 0;
   std::int64_t kv_bytes = 0;
   std::int64_t table_bytes = 0;  // tokenizer, block table, residency: heap, not arena
   std::int64_t arena_bytes() const {
-    return pinned_bytes + ring_slots * slot_bytes + staging_bytes + activation_bytes + kv_bytes;
+    return pinned_bytes + ring_slots * slot_bytes + expert_bytes() + staging_bytes +
+           activation_bytes + kv_bytes;
   }
+  std::int64_t expert_bytes() const { return expert_slots * expert_slot_bytes; }
   std::int64_t total_bytes() const { return arena_bytes() + table_bytes; }
 };
 

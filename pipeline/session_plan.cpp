@@ -65,11 +65,10 @@ std::int64_t row_staging_bytes(const LayerGraph& graph, const TensorTable& tenso
   const std::string or_context = tokens > 0 ? fmt::format(", or -c {}", tokens) : std::string();
   fail(ErrorCode::kNoSpace,
        "--ram {} is too small: KV for {} tokens takes {}, activations {}, tables {}, and weights "
-       "need a ring; "
-       "the least that works is --ram {}MiB{}",
+       "need {}; the least that works is --ram {}MiB{}",
        format_size(ram_bytes), session.context_tokens, format_size(session.needs.kv_bytes),
        format_size(session.needs.activation_bytes), format_size(session.needs.table_bytes),
-       least_mib, or_context);
+       session.experts.empty() ? "a ring" : "a ring and a cache of experts", least_mib, or_context);
 }
 
 HostNeeds host_needs(const SessionPlan& session, const Model& model, const EngineOptions& options,
@@ -99,6 +98,7 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       {},
+                      {},
                       0,
                       0,
                       {},
@@ -106,7 +106,9 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       false};
-  session.kv = {spec.n_layers, spec.n_kv_heads, spec.head_dim, spec.value_dim, options.kv_type};
+  session.experts = expert_runs(session.graph, session.blocks);
+  session.kv = {spec.n_layers,  spec.n_kv_heads, spec.head_dim,
+                spec.value_dim, options.kv_type, spec.latent.has_value()};
   session.context_tokens = options.context_tokens;
   const std::int64_t most_rows = options.max_rows > 0 ? options.max_rows : session.context_tokens;
   const std::int64_t batch =
@@ -142,7 +144,9 @@ StepForecast forecast(const SessionPlan& session, const Model& model, const Prof
   const Placement& placement = session.placement();
   StepForecast result;
   result.prediction =
-      simulate(plan, costs, load, {placement.ring_slots, overlap, session.embedding_resident});
+      simulate(plan, costs, load,
+               simulator_options(placement, session.experts, overlap, session.embedding_resident,
+                                 &plan == &session.decode));
   result.bound = make_bound(plan, session.blocks, costs, load, session.needs.limit_bytes,
                             session.embedding_resident);
   return result;

@@ -8,6 +8,7 @@
 
 #include "pipeline/activations.h"
 #include "pipeline/engine.h"
+#include "pipeline/expert_runs.h"
 #include "pipeline/planner.h"
 #include "tiers/kv_pages.h"
 
@@ -16,6 +17,7 @@ namespace windlass {
 struct SessionPlan {
   LayerGraph graph;
   BlockTable blocks;
+  std::vector<Run> experts;  // expert_runs(): what the expert cache may hold
   KvShape kv;
   ActivationLayout layout, decode_layout;  // of a micro-batch, of one row
   HostNeeds needs;

@@ -27,12 +27,13 @@ struct BlockRange {
   std::int32_t count = 0;
 };
 
-// Cuts every tensor into blocks of whole rows of about target_bytes. Ids ascend in (file, offset),
-// so file neighbours have neighbouring ids. Immutable; about 56 B a block: 2.3 MB for 40 GB at 1
-// MiB.
+// Cuts every tensor into blocks of whole rows of about target_bytes; one of three dimensions, a
+// stack of matrices, is cut at each matrix's end too, and every matrix alike. Ids ascend in (file,
+// offset), so file neighbours have neighbouring ids. Immutable; about 56 B a block: 2.3 MB for 40
+// GB at 1 MiB.
 class BlockTable {
  public:
-  // target_bytes > 0. A tensor smaller than 1.5 * target stays whole; rows a block are a multiple
+  // target_bytes > 0. A matrix smaller than 1.5 * target stays whole; rows a block are a multiple
   // of 16 where there are enough.
   BlockTable(const TensorTable& tensors, std::int64_t target_bytes);
   const Block& at(BlockId id) const { return blocks_[static_cast<std::size_t>(index_of(id))]; }
@@ -40,6 +41,8 @@ class BlockTable {
   BlockRange of_tensor(TensorId tensor) const {
     return ranges_[static_cast<std::size_t>(index_of(tensor))];
   }
+  // The blocks of matrix `index` of a stack of `n`. REQUIRES that the tensor is [n, rows, columns].
+  BlockRange of_matrix(TensorId tensor, std::int64_t index, std::int64_t n) const;
   std::int64_t size_bytes() const;  // heap bytes of this table
 
  private:

@@ -10,14 +10,19 @@ namespace {
 constexpr std::int64_t kRowMultiple =
     16;  // kernels take rows by 4, 8 or 16: a block has no ragged tile
 
-// Rows of each block but the last. Blocks of one tensor are about equal: the size is divided, not
-// cut from the front, so that no tensor ends in a sliver.
+// Rows of each block of a matrix but the last. Blocks of one matrix are about equal: the size is
+// divided, not cut from the front, so that no matrix ends in a sliver.
 std::int64_t rows_per_block(std::int64_t n_rows, std::int64_t size_bytes,
                             std::int64_t target_bytes) {
   if (size_bytes - target_bytes < target_bytes / 2) return std::max<std::int64_t>(n_rows, 1);
   const std::int64_t n_blocks = (size_bytes + target_bytes / 2) / target_bytes;
   const std::int64_t rows = (n_rows + n_blocks - 1) / n_blocks;
   return rows < kRowMultiple ? rows : align_up(rows, kRowMultiple);
+}
+
+// Of a stack [matrices, rows, columns]; every other tensor is one matrix.
+std::int64_t n_matrices(const TensorInfo& tensor) {
+  return tensor.shape.size() == 3 ? tensor.shape.front() : 1;
 }
 
 bool same_file_in_order(const Extent& first, const Extent& second) {
@@ -41,17 +46,26 @@ BlockTable::BlockTable(const TensorTable& tensors, std::int64_t target_bytes) {
         i == 0 || index_of(tensor.extent.file) > index_of(tensors.tensors[i - 1].extent.file) ||
             same_file_in_order(tensors.tensors[i - 1].extent, tensor.extent),
         tensor.name, tensor.extent.offset_bytes);
-    const std::int64_t step = rows_per_block(n_rows, tensor.extent.size_bytes, target_bytes);
+    const std::int64_t matrix_rows = n_rows / std::max<std::int64_t>(n_matrices(tensor), 1);
+    const std::int64_t step = rows_per_block(matrix_rows, matrix_rows * row_bytes, target_bytes);
     BlockRange range{BlockId{static_cast<std::int32_t>(blocks_.size())}, 0};
-    for (std::int64_t row = 0; row < n_rows; row += step, ++range.count) {
-      const std::int64_t rows = std::min(step, n_rows - row);
+    for (std::int64_t row = 0; row < n_rows; ++range.count) {
+      const std::int64_t rows = std::min(step, matrix_rows - row % matrix_rows);
       blocks_.push_back({TensorId{static_cast<std::int32_t>(i)}, row, rows,
                          Extent{tensor.extent.file, tensor.extent.offset_bytes + row * row_bytes,
                                 rows * row_bytes}});
+      row += rows;
     }
     ranges_.push_back(range);
   }
   blocks_.shrink_to_fit();
+}
+
+BlockRange BlockTable::of_matrix(TensorId tensor, std::int64_t index, std::int64_t n) const {
+  const BlockRange all = of_tensor(tensor);
+  WINDLASS_CHECK(index >= 0 && index < n && all.count % n == 0, index, n, all.count);
+  const auto count = static_cast<std::int32_t>(all.count / n);
+  return {BlockId{index_of(all.first) + static_cast<std::int32_t>(index) * count}, count};
 }
 
 std::int64_t BlockTable::size_bytes() const {

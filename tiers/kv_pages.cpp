@@ -13,7 +13,8 @@ std::int64_t pages_of(std::int64_t tokens) { return (tokens + kKvPageTokens - 1)
 }  // namespace
 
 std::int64_t KvShape::page_bytes() const {
-  return n_kv_heads * kKvPageTokens * (key_dim + value_dim) * kv_element_bytes(type);
+  const std::int64_t dim = values_in_keys ? key_dim : key_dim + value_dim;
+  return n_kv_heads * kKvPageTokens * dim * kv_element_bytes(type);
 }
 
 std::int64_t KvShape::size_bytes(std::int64_t context_tokens) const {

@@ -17,7 +17,8 @@ struct KvShape {
   std::int64_t n_layers = 0, n_kv_heads = 0;
   std::int64_t key_dim = 0, value_dim = 0;  // of a head
   KvType type = KvType::kF16;
-  std::int64_t page_bytes() const;  // one page of one layer: K and V
+  bool values_in_keys = false;      // a value is the first value_dim elements of its key
+  std::int64_t page_bytes() const;  // one page of one layer: K and V, or K alone
   std::int64_t size_bytes(
       std::int64_t context_tokens) const;  // all layers, rounded up to pages, 4 KiB each end
 };

@@ -77,7 +77,9 @@ class TierManager::RowReader {
 
 BlockId TierManager::block_of_row(TensorId tensor, std::int64_t row) const {
   WINDLASS_CHECK(row >= 0 && row < tensors_.at(tensor).n_rows(), row, index_of(tensor));
-  // All blocks of a tensor but the last have the same number of rows.
+  // All blocks of a matrix but the last have the same number of rows; no stack has its rows
+  // fetched.
+  WINDLASS_CHECK(tensors_.at(tensor).shape.size() <= 2, index_of(tensor));
   const BlockId first = blocks_.of_tensor(tensor).first;
   return BlockId{index_of(first) + static_cast<std::int32_t>(row / blocks_.at(first).n_rows)};
 }

@@ -97,6 +97,7 @@ bool next_user_text(std::string& text, const TextLimit& limit) {
   if (::isatty(STDIN_FILENO) == 1) std::fputs("> ", stderr);
   do {
     if (!read_line(text, limit)) return false;
+    require_utf8(text, "a line of standard input");
   } while (text.empty());
   return true;
 }

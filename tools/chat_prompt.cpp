@@ -43,12 +43,28 @@ std::unique_ptr<ChatTemplate> choose_template(const Invocation& invocation, cons
        model.path, builtin_chat_template_names());
 }
 
+// Tools that leave a conversation as it is would be ignored.
+void require_tools_to_act(const ChatTemplate& chat_template, const nlohmann::ordered_json& tools,
+                          const std::string& model) {
+  if (tools.is_null()) return;
+  const std::vector<ChatMessage> messages = {{"user", "x"}};
+  if (chat_template.render(messages, tools, true) != chat_template.render(messages, nullptr, true))
+    return;
+  fail(ErrorCode::kUsage,
+       "--tools cannot act: the chat template of {} does not name tools; --chat-template gives one "
+       "that does (qwen2.5-tools, or a file)",
+       model);
+}
+
 }  // namespace
 
 ChatPrompt::ChatPrompt(const Invocation& invocation, const Model& model, const Tokenizer& tokenizer)
     : tokenizer_(tokenizer),
       tools_(read_tools(invocation.options.tools)),
-      template_(choose_template(invocation, model, chat_tokens(tokenizer), !tools_.is_null())) {}
+      template_(choose_template(invocation, model, chat_tokens(tokenizer), !tools_.is_null())) {
+  require_utf8(invocation.options.system_prompt, "-sys");
+  require_tools_to_act(*template_, tools_, model.path);
+}
 
 std::vector<std::int32_t> ChatPrompt::ids(const std::vector<ChatMessage>& messages) const {
   const std::string text = template_->render(messages, tools_, true);

@@ -7,6 +7,7 @@
 #include "src/base/units.h"
 #include "src/model/model.h"
 #include "src/model/model_spec.h"
+#include "src/text/chat_template.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
 #include "tools/session.h"
@@ -45,11 +46,20 @@ Contents contents_of(const TensorTable& table) {
 
 // Names for the JSON keys and, with blanks for underscores, for people.
 std::vector<std::pair<std::string, std::int64_t>> hyperparameters(const ModelSpec& spec) {
-  return {{"layers", spec.n_layers},     {"embd", spec.d_model},
-          {"ffn", spec.d_ffn},           {"heads", spec.n_heads},
-          {"kv_heads", spec.n_kv_heads}, {"head_dim", spec.head_dim},
-          {"vocab", spec.n_vocab},       {"context_length", spec.context_length},
-          {"rope_dims", spec.rope.dims}};
+  std::vector<std::pair<std::string, std::int64_t>> all = {
+      {"layers", spec.n_layers},     {"embd", spec.d_model},
+      {"ffn", spec.d_ffn},           {"heads", spec.n_heads},
+      {"kv_heads", spec.n_kv_heads}, {"head_dim", spec.head_dim},
+      {"vocab", spec.n_vocab},       {"context_length", spec.context_length},
+      {"rope_dims", spec.rope.dims}};
+  if (spec.experts.n_experts > 0) {
+    all.insert(all.end(), {{"experts", spec.experts.n_experts},
+                           {"experts_used", spec.experts.n_used},
+                           {"expert_ffn", spec.experts.d_ffn},
+                           {"shared_ffn", spec.experts.d_shared},
+                           {"dense_layers", spec.experts.n_dense_layers}});
+  }
+  return all;
 }
 
 std::string text_or(const std::string* text, const char* otherwise) {
@@ -61,6 +71,19 @@ std::string tokenizer_of(const TensorTable& table) {
   const bool in_folder =
       !table.folder.empty() && std::filesystem::exists(table.folder + "/tokenizer.json");
   return text_or(table.find_string("tokenizer.ggml.model"), in_folder ? "tokenizer.json" : "");
+}
+
+// "chatml" for a template that renders as that built-in one does, else "custom"; empty: none.
+std::string chat_template_of(const TensorTable& table) {
+  const std::string* source = table.find_string("tokenizer.chat_template");
+  if (source == nullptr) return "";
+  const std::string_view builtin = equal_builtin_chat_template(*source);
+  return builtin.empty() ? "custom" : std::string(builtin);
+}
+
+std::size_t chat_template_bytes(const TensorTable& table) {
+  const std::string* source = table.find_string("tokenizer.chat_template");
+  return source == nullptr ? 0 : source->size();
 }
 
 const char* format_of(const TensorTable& table) {
@@ -76,6 +99,8 @@ nlohmann::json to_json(const TensorTable& table, const ModelSpec* spec, const Co
   json["name"] = text_or(table.find_string("general.name"), "");
   json["tokenizer"] = {{"model", tokenizer_of(table)},
                        {"pre", text_or(table.find_string("tokenizer.ggml.pre"), "")}};
+  json["chat_template"] = {{"name", chat_template_of(table)},
+                           {"bytes", chat_template_bytes(table)}};
   json["tensors"] = contents.total.tensors;
   json["parameters"] = contents.total.parameters;
   json["weight_bytes"] = contents.total.size_bytes;
@@ -101,6 +126,10 @@ std::string to_text(const TensorTable& table, const ModelSpec* spec, const Conte
   const std::string tokenizer = tokenizer_of(table);
   text += fmt::format("tokenizer     {} {}\n", tokenizer.empty() ? "none" : tokenizer,
                       text_or(table.find_string("tokenizer.ggml.pre"), ""));
+  const std::string chat_template = chat_template_of(table);
+  text += chat_template.empty() ? "chat_template none\n"
+                                : fmt::format("chat_template {} ({} bytes)\n", chat_template,
+                                              chat_template_bytes(table));
   if (spec != nullptr) {
     for (const auto& [name, value] : hyperparameters(*spec))
       text += fmt::format("{:<13} {}\n", name, value);

@@ -1,6 +1,7 @@
 #include "tools/options.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 namespace windlass {
 
@@ -55,6 +56,17 @@ void add_step_options(CLI::App& app, Options& o) {
   app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32; K and V alike")
       ->check(CLI::IsMember({"f16", "f32"}));
   app.add_flag("--exact", o.exact, "f32 activations throughout");
+}
+
+void add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& of_what) {
+  const auto check = [](const std::string& text) {
+    std::uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error == std::errc() && stop == end) return std::string();
+    return text + " is not a whole number from 0 to 18446744073709551615";
+  };
+  app.add_option("--seed", seed, of_what)->check(check);
 }
 
 void add_receipt_options(CLI::App& app, Options& o) {
@@ -112,7 +124,7 @@ void add_compare_options(CLI::App& app, Options& o) {
   app.add_option("--recall", o.recall_tokens,
                  "score random strings (--chunks of them, else 8) planted this many tokens back, "
                  "instead of the text");
-  app.add_option("--seed", o.eval_seed, "of the resampling, and of planted strings");
+  add_seed_option(app, o.eval_seed, "of the resampling, and of planted strings");
 }
 
 void add_side_options(CLI::App& app, Options& o) {
@@ -141,15 +153,17 @@ void add_convert_options(CLI::App& app, Options& o) {
 
 void add_synth_options(CLI::App& app, Options& o) {
   app.add_option("output", o.output, "file to write (OUT.gguf)");
-  app.add_option("--preset", o.shape.preset, "llama-1b | 3b | 8b | 70b");
+  app.add_option("--preset", o.shape.preset, "llama-1b | 3b | 8b | 70b | mixtral-8x7b");
   app.add_option("--type", o.weight_type,
                  "of the matrices: f32, f16, bf16, q4_0, q4_k, iq4_xs or any other of ggml's");
   app.add_option("--layers", o.shape.layers, "instead of a preset: transformer layers");
   app.add_option("--embd", o.shape.embd, "model width");
-  app.add_option("--ffn", o.shape.ffn, "feed-forward width");
+  app.add_option("--ffn", o.shape.ffn, "feed-forward width, of each expert where there are some");
   app.add_option("--heads", o.shape.heads, "query heads");
   app.add_option("--kv-heads", o.shape.kv_heads, "K and V heads; 0: as --heads");
   app.add_option("--head-dim", o.shape.head_dim, "0: embd / heads");
+  app.add_option("--experts", o.shape.experts, "experts of each layer; 0: a dense model");
+  app.add_option("--experts-used", o.shape.experts_used, "experts that a token goes through");
   app.add_option("--vocab", o.shape.vocab,
                  "rows of the embedding; 0: the preset's or the tokenizer's");
   app.add_option("--tokenizer", o.tokenizer_from, "copy the tokenizer of this GGUF");
@@ -158,7 +172,7 @@ void add_synth_options(CLI::App& app, Options& o) {
   app.add_flag("--tied", o.tied, "no output matrix: the embedding serves");
   app.add_flag("--header-only", o.header_only,
                "a hole of the right size instead of weights, for plan");
-  app.add_option("--seed", o.synth_seed, "of the random weights");
+  add_seed_option(app, o.synth_seed, "of the random weights");
 }
 
 }  // namespace windlass

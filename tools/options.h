@@ -17,6 +17,7 @@ namespace windlass {
 struct SynthShape {
   std::string preset;
   std::int64_t layers = 0, embd = 0, ffn = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0;
+  std::int64_t experts = 0, experts_used = 0;
 };
 
 // Values as given; what they mean is checked where they are used.
@@ -76,12 +77,14 @@ void add_receipt_options(CLI::App& app, Options& options);
 void add_text_options(CLI::App& app, Options& options);  // -p -f and how special tokens are read
 void add_ids_option(CLI::App& app, Options& options);
 void add_generation_options(CLI::App& app, Options& options);
+// --seed, which must be a whole number that fits.
+void add_seed_option(CLI::App& app, std::uint64_t& seed, const std::string& of_what);
+void add_sampling_options(CLI::App& app, Options& options);
+void add_grammar_options(CLI::App& app, Options& options);
 void add_eval_text_options(CLI::App& app,
                            Options& options);  // -f, --ids, --calibrated-on, --chunks
 void add_compare_options(CLI::App& app, Options& options);
 void add_side_options(CLI::App& app, Options& options);  // what one side of compare may have alone
-void add_sampling_options(CLI::App& app, Options& options);
-void add_grammar_options(CLI::App& app, Options& options);
 void add_plan_options(CLI::App& app, Options& options);
 void add_convert_options(CLI::App& app, Options& options);
 void add_synth_options(CLI::App& app, Options& options);

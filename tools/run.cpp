@@ -131,6 +131,7 @@ Receipt make_receipt(const Generation& generation, const GenerationCounts& count
 }
 
 GenerateOptions make_generate_options(const Options& options, std::int64_t max_tokens) {
+  for (const std::string& stop : options.stop) require_utf8(stop, "--stop");
   return {.max_tokens = max_tokens, .ignore_eos = options.ignore_eos, .stop = options.stop};
 }
 

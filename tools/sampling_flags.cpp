@@ -110,8 +110,8 @@ void add_sampling_options(CLI::App& app, Options& o) {
                  "temperature; 0: off");
   app.add_option("--mirostat-ent", s.mirostat_tau, "target surprise in bits");
   app.add_option("--mirostat-lr", s.mirostat_eta, "learning rate");
-  app.add_option(
-      "--seed", s.seed,
+  add_seed_option(
+      app, s.seed,
       "of the random choice; the same logits and seed give the same text on any machine");
 }
 

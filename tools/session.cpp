@@ -201,13 +201,16 @@ std::int64_t id_list_bytes(const Options& options, std::int64_t n_tokens) {
   return n_tokens * (options.json ? 4 + 16 + 14 : 4);
 }
 
+void check_threads(const Options& options) {
+  require_not_negative(options.threads, "-t");
+  if (options.threads > kMostThreads)
+    fail(ErrorCode::kUsage, "-t {}: at most {}", options.threads, kMostThreads);
+}
+
 EngineOptions make_engine_options(const Options& options) {
   require_not_negative(options.context_tokens, "-c");
   require_not_negative(options.micro_batch_tokens, "-ub");
-  require_not_negative(options.threads, "-t");
-  if (options.threads > kMostThreads) {
-    fail(ErrorCode::kUsage, "-t {}: at most {}", options.threads, kMostThreads);
-  }
+  check_threads(options);
   check_vram(options.vram);
   EngineOptions engine;
   engine.ram_bytes = ram_bytes(options);

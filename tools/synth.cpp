@@ -36,6 +36,10 @@ void add_hyperparameters(GgufWriter& writer, const SynthModel& model) {
   u32("llama.attention.value_length", model.head_dim);
   u32("llama.rope.dimension_count", model.head_dim);
   u32("llama.vocab_size", model.n_vocab);
+  if (model.n_experts > 0) {
+    u32("llama.expert_count", model.n_experts);
+    u32("llama.expert_used_count", model.n_experts_used);
+  }
   u32("general.quantization_version", 2);
   writer.add_metadata_f32("llama.rope.freq_base", static_cast<float>(model.rope_base));
   writer.add_metadata_f32("llama.attention.layer_norm_rms_epsilon", 1e-5F);

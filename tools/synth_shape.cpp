@@ -4,6 +4,7 @@
 
 #include "src/base/error.h"
 #include "src/base/nearest.h"
+#include "src/ops/op_args.h"
 #include "src/ops/weight_types.h"
 
 namespace windlass {
@@ -15,13 +16,14 @@ struct Preset {
   bool tied;
 };
 
-// The published shapes of Llama 3.2 1B and 3B and of Llama 3 8B and 70B.
+// The published shapes of Llama 3.2 1B and 3B, of Llama 3 8B and 70B, and of Mixtral 8x7B.
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> kPresets = {
       {"llama-1b", {"", 16, 2048, 8192, 32, 8, 64, 128256}, true},
       {"llama-3b", {"", 28, 3072, 8192, 24, 8, 128, 128256}, true},
       {"llama-8b", {"", 32, 4096, 14336, 32, 8, 128, 128256}, false},
       {"llama-70b", {"", 80, 8192, 28672, 64, 8, 128, 128256}, false},
+      {"mixtral-8x7b", {"", 32, 4096, 14336, 32, 8, 128, 32000, 8, 2}, false},
   };
   return kPresets;
 }
@@ -64,6 +66,11 @@ void check_shape(const SynthModel& m) {
           "must be even and above 0");
   require(in_range(m.n_vocab), "--vocab", m.n_vocab,
           "give a number from 1 to 1048576, or --tokenizer FROM.gguf");
+  require(m.n_experts >= 0 && m.n_experts <= kMaxExperts, "--experts", m.n_experts,
+          "give a number from 0 to 1024");
+  const std::int64_t least = m.n_experts > 0 ? 1 : 0;
+  require(m.n_experts_used >= least && m.n_experts_used <= m.n_experts, "--experts-used",
+          m.n_experts_used, "give a number from 1 to --experts, or leave both out");
 }
 
 // Rows of every tensor must be whole blocks of its type.
@@ -81,7 +88,7 @@ SynthShape completed_shape(const SynthShape& given, std::int64_t tokenizer_vocab
   SynthShape shape = given;
   if (!given.preset.empty()) {
     if (given.layers || given.embd || given.ffn || given.heads || given.kv_heads ||
-        given.head_dim) {
+        given.head_dim || given.experts || given.experts_used) {
       fail(ErrorCode::kUsage,
            "--preset {} fixes the shape: leave out --layers, --embd and the others", given.preset);
     }
@@ -113,6 +120,8 @@ SynthModel resolve_synth_model(const Options& options, std::int64_t tokenizer_vo
   model.n_kv_heads = shape.kv_heads;
   model.head_dim = shape.head_dim;
   model.n_vocab = shape.vocab;
+  model.n_experts = shape.experts;
+  model.n_experts_used = shape.experts_used;
   model.tied =
       options.tied || (!options.shape.preset.empty() && find_preset(options.shape.preset).tied);
   model.weight_type = synth_type(options.weight_type, "--type");
@@ -138,6 +147,13 @@ std::vector<SynthTensor> synth_tensors(const SynthModel& m) {
   const auto matrix = [&](std::string name, std::int64_t n_out, std::int64_t n_in) {
     tensors.push_back({std::move(name), m.weight_type, {n_out, n_in}, SynthFill::kMatrix});
   };
+  const auto experts = [&](std::string name, std::int64_t n_out, std::int64_t n_in) {
+    tensors.push_back(
+        {std::move(name), m.weight_type, {m.n_experts, n_out, n_in}, SynthFill::kMatrix});
+  };
+  const auto router = [&](std::string name) {
+    tensors.push_back({std::move(name), DType::kF32, {m.n_experts, m.d_model}, SynthFill::kMatrix});
+  };
   tensors.push_back(
       {"token_embd.weight", m.embd_type, {m.n_vocab, m.d_model}, SynthFill::kEmbedding});
   for (std::int64_t layer = 0; layer < m.n_layers; ++layer) {
@@ -148,6 +164,13 @@ std::vector<SynthTensor> synth_tensors(const SynthModel& m) {
     matrix(prefix + "attn_v.weight", kv_dim, m.d_model);
     matrix(prefix + "attn_output.weight", m.d_model, q_dim);
     norm(prefix + "ffn_norm.weight");
+    if (m.n_experts > 0) {
+      router(prefix + "ffn_gate_inp.weight");
+      experts(prefix + "ffn_gate_exps.weight", m.d_ffn, m.d_model);
+      experts(prefix + "ffn_up_exps.weight", m.d_ffn, m.d_model);
+      experts(prefix + "ffn_down_exps.weight", m.d_model, m.d_ffn);
+      continue;
+    }
     matrix(prefix + "ffn_gate.weight", m.d_ffn, m.d_model);
     matrix(prefix + "ffn_up.weight", m.d_ffn, m.d_model);
     matrix(prefix + "ffn_down.weight", m.d_model, m.d_ffn);

@@ -1,4 +1,5 @@
-// The shape of a synthetic llama: presets, what the flags change, and the tensors that follow.
+// The shape of a synthetic llama or mixtral: presets, what the flags change, and the tensors that
+// follow.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@ struct SynthModel {
   std::string name;
   std::int64_t n_layers = 0, d_model = 0, d_ffn = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0,
                n_vocab = 0;
+  std::int64_t n_experts = 0, n_experts_used = 0;  // 0: dense
   std::int64_t context_length = 8192;
   double rope_base = 500000.0;  // Llama 3's
   bool tied = false;

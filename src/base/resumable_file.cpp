@@ -23,9 +23,10 @@ namespace {
 constexpr std::int64_t kReadBytes = kMiB;
 constexpr std::int64_t kWriteBackBytes = 8 * kMiB;  // as OutputFile
 
-// The journal's first line; a record is "offset size checksum".
+// The journal's first line, which ends in the identity; a record is "offset size checksum".
+constexpr std::string_view kTitle = "windlass journal 1 ";
 std::string first_line(std::uint64_t identity) {
-  return fmt::format("windlass journal 1 {:016x}\n", identity);
+  return fmt::format("{}{:016x}\n", kTitle, identity);
 }
 
 int open_file(const std::string& path) {
@@ -77,6 +78,11 @@ ResumableFile::ResumableFile(const std::string& path, std::uint64_t identity)
 }
 
 ResumableFile::~ResumableFile() {
+  // Nothing to go on from: as if it had never been.
+  if (journal_ >= 0 && size_bytes_ == 0) {
+    ::unlink(partial_path_.c_str());
+    ::unlink(journal_path_.c_str());
+  }
   if (descriptor_ >= 0) ::close(descriptor_);
   if (journal_ >= 0) ::close(journal_);
 }
@@ -120,10 +126,23 @@ bool ResumableFile::has_checksum(std::int64_t begin, std::int64_t end,
   return sum == expected;
 }
 
+// What is there and has no journal of ours is somebody else's.
+void ResumableFile::require_own(const std::string& journal) const {
+  struct stat partial {};
+  if (::fstat(descriptor_, &partial) != 0) fail_errno("looking at the partial file", errno);
+  if (journal.starts_with(kTitle) || (journal.empty() && partial.st_size == 0)) return;
+  if (journal.empty()) ::unlink(journal_path_.c_str());
+  fail(ErrorCode::kUsage,
+       "{}: would be written as {}, but that is there and is no unfinished file of this program: "
+       "move it away",
+       path_, journal.empty() ? partial_path_ : journal_path_);
+}
+
 // Keeps what is whole of an earlier run with this identity, and starts the journal anew: the file
 // may have shrunk.
 void ResumableFile::take_up(std::uint64_t identity) {
   const std::string journal = read_text(journal_), line = first_line(identity);
+  require_own(journal);
   std::string kept = line;
   if (journal.starts_with(line)) {
     size_bytes_ = checked_bytes(journal.substr(line.size()));
@@ -136,8 +155,9 @@ void ResumableFile::take_up(std::uint64_t identity) {
   }
   queued_begin_ = queued_end_ = size_bytes_;
   if (::ftruncate(descriptor_, size_bytes_) != 0) fail_errno("truncating", errno);
-  if (::ftruncate(journal_, 0) != 0) fail_errno("truncating", errno);
+  // Overwritten and then cut: at no time is it another's.
   write_all(journal_, std::as_bytes(std::span(kept)), 0);
+  if (::ftruncate(journal_, std::ssize(kept)) != 0) fail_errno("truncating", errno);
   journal_bytes_ = std::ssize(kept);
 }
 

@@ -13,11 +13,12 @@ namespace windlass {
 
 // Writes PATH.partial front to back in pieces, and beside it PATH.partial.journal, which holds
 // offset, size and checksum of each piece once it is written. finish() renames the one over PATH
-// and removes the other; without finish() both stay. `identity` says what is being written: a
-// partial of another identity is thrown away, and so is what follows the first piece whose bytes do
-// not have their checksum. What is on the disk is dropped from the page cache as writing goes on.
-// Owner-thread. A second writer of the same PATH is refused (Error(kUsage)) while the first lives,
-// in any process. Other errors as OutputFile.
+// and removes the other; without finish() both stay, unless nothing was written. `identity` says
+// what is being written: a partial of another identity is thrown away, and so is what follows the
+// first piece whose bytes do not have their checksum. Files of these names that are not of an
+// earlier run are refused (Error(kUsage)) and stay as they are. What is on the disk is dropped from
+// the page cache as writing goes on. Owner-thread. A second writer of the same PATH is refused
+// (Error(kUsage)) while the first lives, in any process. Other errors as OutputFile.
 class ResumableFile {
  public:
   // Cost: reads what is there once, through a buffer of 1 MiB.
@@ -38,6 +39,7 @@ class ResumableFile {
  private:
   std::int64_t checked_bytes(const std::string& journal) const;
   bool has_checksum(std::int64_t begin, std::int64_t end, std::uint64_t expected) const;
+  void require_own(const std::string& journal) const;
   void take_up(std::uint64_t identity);
   void write_all(int descriptor, std::span<const std::byte> bytes, std::int64_t offset);
   void drop_written_pages();

@@ -90,6 +90,17 @@ void GgufHeaderBuilder::add_string_array(const std::string& key,
   for (const std::string& value : values) put_string(metadata_, value);
 }
 
+void GgufHeaderBuilder::add_strings(const std::string& key, std::int64_t n,
+                                    const std::function<void(const PutString&)>& give) {
+  begin_array(key, ValueType::kString, static_cast<std::size_t>(n));
+  std::int64_t given = 0;
+  give([&](std::string_view text) {
+    put_string(metadata_, text);
+    ++given;
+  });
+  WINDLASS_CHECK(given == n, key, given, n);
+}
+
 void GgufHeaderBuilder::add_int_array(const std::string& key,
                                       const std::vector<std::int32_t>& values) {
   begin_array(key, ValueType::kI32, values.size());
@@ -99,6 +110,11 @@ void GgufHeaderBuilder::add_int_array(const std::string& key,
 void GgufHeaderBuilder::add_float_array(const std::string& key, const std::vector<float>& values) {
   begin_array(key, ValueType::kF32, values.size());
   for (const float value : values) put(metadata_, value);
+}
+
+void GgufHeaderBuilder::add_byte_array(const std::string& key, std::string_view bytes) {
+  begin_array(key, ValueType::kU8, bytes.size());
+  metadata_.append(bytes);
 }
 
 // A TensorTable forgets a number's width, so the entry is found again in the file's own header.

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/format/tensor_table.h"
@@ -32,8 +34,13 @@ class GgufHeaderBuilder {
   void add_metadata_u32(const std::string& key, std::uint32_t value);
   void add_metadata_f32(const std::string& key, float value);
   void add_string_array(const std::string& key, const std::vector<std::string>& values);
+  // n strings without a list of them: `give` calls its argument with each. REQUIRES: n calls.
+  using PutString = std::function<void(std::string_view)>;
+  void add_strings(const std::string& key, std::int64_t n,
+                   const std::function<void(const PutString&)>& give);
   void add_int_array(const std::string& key, const std::vector<std::int32_t>& values);
   void add_float_array(const std::string& key, const std::vector<float>& values);
+  void add_byte_array(const std::string& key, std::string_view bytes);
   // Copies key (scalar or array) byte for byte from another file.
   void copy_metadata(const TensorTable& from, const std::string& key);
   // shape slowest first, as in TensorInfo.

@@ -6,11 +6,13 @@ namespace windlass {
 namespace {
 
 constexpr std::array kArchitectures = {
-    // llama and mistral, of all generations.
+    // llama, mistral and mixtral, of all generations.
     Architecture{
         .name = "llama",
         .qkv_bias = Presence::kMaybe,
         .attn_output_bias = Presence::kMaybe,
+        .experts = Presence::kMaybe,
+        .normalised_shares = true,
         .window = WindowKind::kAll,
         .rope_neighbours = true,
     },
@@ -21,6 +23,12 @@ constexpr std::array kArchitectures = {
     Architecture{
         .name = "qwen3",
         .qk_norm = true,
+    },
+    Architecture{
+        .name = "qwen3moe",
+        .qk_norm = true,
+        .experts = Presence::kYes,
+        .normalised_shares = true,
     },
     Architecture{
         .name = "gemma2",
@@ -94,6 +102,19 @@ constexpr std::array kArchitectures = {
         .activation = Activation::kGeluTanh,
         .ffn_bias = Presence::kYes,
         .window = WindowKind::kAll,
+    },
+    Architecture{
+        .name = "stablelm",
+        .norm = NormKind::kLayer,
+        .norm_bias = Presence::kYes,
+        .qkv_bias = Presence::kMaybe,
+    },
+    // DeepSeek-V2, V2-Lite, V3 and R1.
+    Architecture{
+        .name = "deepseek2",
+        .attention = AttentionKind::kLatent,
+        .experts = Presence::kYes,
+        .rope_neighbours = true,
     },
 };
 

@@ -25,6 +25,10 @@ enum class FfnKind : std::uint8_t { kGated, kGatedFused, kPlain };
 // through attn_norm, or attention through attn_norm_2 where a file has it.
 enum class LayerForm : std::uint8_t { kSequential, kParallel };
 
+// kHeads: keys and values of KV heads. kLatent (MLA, DeepSeek-V2, arXiv 2405.04434): both are made of one latent vector a token,
+// which is what is cached.
+enum class AttentionKind : std::uint8_t { kHeads, kLatent };
+
 enum class PositionKind : std::uint8_t { kRope, kLearned };
 
 // A layer sees all keys, or only the last sliding_window ones where the metadata state a window. `kAll`: every layer is
@@ -41,11 +45,16 @@ struct Architecture {
   bool scaled_embedding = false;    // by sqrt(d_model)
   LayerForm form = LayerForm::kSequential;
 
-  QkvTensors qkv = QkvTensors::kSeparate;
+  AttentionKind attention = AttentionKind::kHeads;
+  QkvTensors qkv = QkvTensors::kSeparate;  // kHeads
   Presence qkv_bias = Presence::kNo, attn_output_bias = Presence::kNo;
   FfnKind ffn = FfnKind::kGated;
   Activation activation = Activation::kSilu;
   Presence ffn_bias = Presence::kNo;
+  // Feed-forward parts that are mixtures of experts, where the metadata count some. normalised_shares: what a file without the
+  // key means.
+  Presence experts = Presence::kNo;
+  bool normalised_shares = false;
 
   PositionKind positions = PositionKind::kRope;
   std::int64_t first_position_row = 0;  // kLearned: the row of position_embd that position 0 has

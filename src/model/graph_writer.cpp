@@ -9,7 +9,7 @@
 namespace windlass {
 
 View GraphWriter::buffer(std::string name, std::int64_t width) {
-  graph_.buffers.push_back({std::move(name), BufferKind::kF32, width, rows_, false});
+  graph_.buffers.push_back({std::move(name), BufferKind::kF32, width, rows_, false, 1});
   return {.buffer = BufferId{static_cast<std::int32_t>(graph_.buffers.size() - 1)}};
 }
 
@@ -55,18 +55,22 @@ bool GraphWriter::reads_q8(TensorId weight) const {
          takes_int8(table_.at(weight).type);
 }
 
-// Buffers of 8-bit rows live from one quantise op to the matmuls right after it, so equal widths
+// Buffers of 8-bit rows live from one quantise op to the matmuls right after it, so equal shapes
 // share one.
-BufferId GraphWriter::q8_buffer(std::int64_t width) {
+BufferId GraphWriter::q8_buffer(std::int64_t width, std::int64_t vectors) {
   for (std::size_t i = 0; i < graph_.buffers.size(); ++i) {
     const BufferSpec& buffer = graph_.buffers[i];
-    if (buffer.kind == BufferKind::kQ8 && buffer.width == width && buffer.rows == rows_) {
+    if (buffer.kind == BufferKind::kQ8 && buffer.width == width && buffer.vectors == vectors &&
+        buffer.rows == rows_) {
       return BufferId{static_cast<std::int32_t>(i)};
     }
   }
-  const char* prefix = rows_ == RowSet::kLogits ? "head_q8" : "q8";
+  const char* prefix = rows_ == RowSet::kLogits   ? "head_q8"
+                       : rows_ == RowSet::kRouted ? "routed_q8"
+                                                  : "q8";
   const View view = buffer(fmt::format("{}_{}", prefix, width), width);
   graph_.buffers.back().kind = BufferKind::kQ8;
+  graph_.buffers.back().vectors = vectors;
   return view.buffer;
 }
 
@@ -76,18 +80,44 @@ MatMulInput GraphWriter::matmul_input(const std::string& part, const View& in,
   bool wanted = false;
   for (const Affine& reader : readers) wanted |= reads_q8(reader.weight);
   if (!wanted) return input;
-  input.q8 = q8_buffer(graph_.width_of(in));
+  input.q8 = q8_buffer(graph_.width_of(in), in.vectors);
   op(OpKind::kQuantizeRows, part + "_q8", in, {.buffer = input.q8});
   return input;
 }
 
+GraphOp& GraphWriter::product(const std::string& part, TensorId weight, const MatMulInput& in,
+                              const View& out) {
+  const View source = reads_q8(weight) ? View{.buffer = in.q8} : in.f32;
+  GraphOp& product = op(OpKind::kMatMul, part, source, out);
+  product.weight = weight;
+  return product;
+}
+
 void GraphWriter::linear(const std::string& part, const Affine& linear, const MatMulInput& in,
                          const View& out, bool accumulate) {
-  const View source = reads_q8(linear.weight) ? View{.buffer = in.q8} : in.f32;
-  GraphOp& product = op(OpKind::kMatMul, part, source, out);
-  product.weight = linear.weight;
-  product.accumulate = accumulate;
+  product(part, linear.weight, in, out).accumulate = accumulate;
   add_bias(part, linear.bias, out);
+}
+
+void GraphWriter::routed_linear(const std::string& part, const ExpertMatrices& matrices,
+                                const MatMulInput& in, const View& out) {
+  GraphOp& routed = product(part, matrices.weight, in, out);
+  routed.stack = StackKind::kRouted;
+  routed.n_stacked = spec_.experts.n_experts;
+  routed.n_chosen = spec_.experts.n_used;
+  routed.stacked = matrices.each;
+}
+
+void GraphWriter::linear_by_vector(const std::string& part, const VectorMatrices& matrices,
+                                   const View& in, const View& out) {
+  const MatMulInput input = matrices.transposed
+                                ? MatMulInput{in, kNoBuffer}
+                                : matmul_input(part + "_in", in, {{.weight = matrices.weight}});
+  GraphOp& stacked = product(part, matrices.weight, input, out);
+  stacked.stack = StackKind::kByVector;
+  stacked.n_stacked = in.vectors;
+  stacked.matrix_rows = matrices.rows;
+  stacked.transposed = matrices.transposed;
 }
 
 }  // namespace windlass

@@ -55,6 +55,7 @@ class ConfigReader {
   void read_longrope(const JsonReader& rope);
   std::vector<float> factor_list(const JsonReader& rope, const char* key) const;
   void read_experts();
+  void read_expert_choice();
   void read_latent_attention();
   void read_end_id();
   double positive(const JsonReader& from, const char* key) const;
@@ -116,7 +117,11 @@ void ConfigReader::read_sizes() {
     set_float("attention.layer_norm_rms_epsilon", *epsilon);
   } else {
     set_float("attention.layer_norm_epsilon",
-              config_.number({"layer_norm_epsilon", "norm_epsilon"}).value_or(kDefaultEpsilon));
+              config_.number({"layer_norm_epsilon", "norm_epsilon", "layer_norm_eps"})
+                  .value_or(kDefaultEpsilon));
+  }
+  if (const auto parallel = config_.flag("use_parallel_residual")) {
+    table_.metadata[key("use_parallel_residual")] = *parallel;
   }
   read_soft_cap("attn_logit_softcapping");
   read_soft_cap("final_logit_softcapping");
@@ -327,9 +332,11 @@ void ConfigReader::read_experts() {
   copy_int("leading_dense_block_count", {"first_k_dense_replace"}, 0, kMaxLayers);
   copy_int("expert_group_count", {"n_group"}, 1, kMaxHeads);
   copy_int("expert_group_used_count", {"topk_group"}, 1, kMaxHeads);
+  read_expert_choice();
   copy_number("expert_weights_scale", {"routed_scaling_factor"});
-  if (const auto norm = config_.flag("norm_topk_prob")) {
-    table_.metadata[key("expert_weights_norm")] = *norm;
+  // Families that give experts a width of their own have this setting, off by default.
+  if (config_.find({"moe_intermediate_size"}) != nullptr) {
+    table_.metadata[key("expert_weights_norm")] = config_.flag("norm_topk_prob").value_or(false);
   }
   const std::optional<std::string> scores = config_.text({"scoring_func"});
   if (!scores) return;
@@ -338,6 +345,19 @@ void ConfigReader::read_experts() {
          config_.path(), printable(*scores));
   }
   set_int("expert_gating_func", *scores == "softmax" ? 1 : 2);
+}
+
+// DeepSeek states groups of experts whether they matter or not.
+void ConfigReader::read_expert_choice() {
+  const std::optional<std::string> method = config_.text({"topk_method"});
+  if (!method || *method == "group_limited_greedy") return;
+  if (*method != "greedy") {
+    fail(ErrorCode::kUnsupported,
+         "{}: 'topk_method' is '{}'; supported: greedy, group_limited_greedy", config_.path(),
+         printable(*method));
+  }
+  set_int("expert_group_count", 1);
+  set_int("expert_group_used_count", 1);
 }
 
 // As GGUF states it: one KV head of latent and RoPE part; *_mla are the sizes of a head unfolded.

@@ -106,10 +106,8 @@ constexpr NameRule kOptNames[] = {
 };
 
 constexpr FixedSetting kSilu[] = {{"hidden_act", "\"silu\""}};
-constexpr FixedSetting kQwen3Moe[] = {{"hidden_act", "\"silu\""},
-                                      {"decoder_sparse_step", "1"},
-                                      {"mlp_only_layers", "[]"},
-                                      {"norm_topk_prob", "true"}};
+constexpr FixedSetting kQwen3Moe[] = {
+    {"hidden_act", "\"silu\""}, {"decoder_sparse_step", "1"}, {"mlp_only_layers", "[]"}};
 constexpr FixedSetting kGemma[] = {{"hidden_activation", "\"gelu_pytorch_tanh\""},
                                    {"use_bidirectional_attention", "false"}};
 constexpr FixedSetting kFalcon[] = {
@@ -122,6 +120,8 @@ constexpr FixedSetting kOpt[] = {{"activation_function", "\"relu\""},
                                  {"_remove_final_layer_norm", "false"},
                                  {"layer_norm_elementwise_affine", "true"}};
 constexpr FixedSetting kStarcoder2[] = {{"hidden_act", "\"gelu_pytorch_tanh\""}};
+constexpr FixedSetting kStableLm[] = {
+    {"hidden_act", "\"silu\""}, {"use_parallel_residual", "false"}, {"qk_layernorm", "false"}};
 constexpr FixedSetting kDeepseek2[] = {{"hidden_act", "\"silu\""}, {"moe_layer_freq", "1"}};
 
 constexpr Conventions kRopeHalves{.rope_halves = true};
@@ -148,6 +148,7 @@ constexpr HfFamily kFamilies[] = {
     {"gpt2", "gpt2", "transformer.", {{kGpt2Names, {}}}, kGpt2, true},
     {"opt", "opt", "model.decoder.", {{kOptNames, {}}}, kOpt, true},
     {"starcoder2", "starcoder2", "model.", {{kStarcoder2Names, kDecoderNames}}, kStarcoder2, true},
+    {"stablelm", "stablelm", "model.", {{kDecoderNames, {}}}, kStableLm},
     {"deepseek_v2", "deepseek2", "model.", {{kDecoderNames, {}}}, kDeepseek2},
 };
 

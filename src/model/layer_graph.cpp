@@ -1,7 +1,12 @@
 #include "src/model/layer_graph.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "src/base/check.h"
+#include "src/model/expert_part.h"
 #include "src/model/graph_writer.h"
+#include "src/model/latent_part.h"
 #include "src/model/weight_map.h"
 
 namespace windlass {
@@ -26,6 +31,12 @@ class DecoderBuilder {
   struct HeadViews {
     View q, k, v;
   };
+  // What act(gate x) * up x, or what the family has instead, consists of.
+  struct FeedForward {
+    const Affine &gate, &up, &down;
+    std::int64_t width;
+    std::string suffix;  // of its parts' labels
+  };
   HeadViews heads_side_by_side() const;
   HeadViews heads_by_group() const;
   View columns(const View& view, std::int64_t first, std::int64_t width) const;
@@ -35,8 +46,9 @@ class DecoderBuilder {
   void add_layer(std::int64_t index);
   void add_qkv(const LayerWeights& layer, const View& in);
   void add_attention(const LayerWeights& layer, std::int64_t index);
-  void add_feed_forward(const LayerWeights& layer, const View& in);
-  View add_ffn_inner(const LayerWeights& layer, const View& in);
+  void add_feed_forward(const LayerWeights& layer, std::int64_t index, const View& in);
+  void add_experts(const LayerWeights& layer, const View& in);
+  View add_ffn_inner(const FeedForward& network, const View& in);
   // residual += linear(in), normed first where the architecture norms what a part adds.
   void add_to_residual(const std::string& part, const Affine& linear, const MatMulInput& in,
                        const std::string& norm_part, const Affine& post_norm);
@@ -47,6 +59,8 @@ class DecoderBuilder {
   const WeightMap weights_;
   const bool qkv_by_group_;
   GraphWriter writer_;
+  std::optional<ExpertPart> experts_;
+  std::optional<LatentPart> latent_;
   HeadViews heads_;
   View residual_, normed_, normed_2_, branch_, qkv_, attn_out_, gate_, up_;
 };
@@ -83,11 +97,17 @@ void DecoderBuilder::add_buffers() {
     normed_2_ = writer_.buffer("normed_2", spec_.d_model);
   }
   if (arch_.post_norms) branch_ = writer_.buffer("branch", spec_.d_model);
-  qkv_ = writer_.buffer("qkv", spec_.q_dim() + spec_.k_dim() + spec_.v_dim());
-  heads_ = qkv_by_group_ ? heads_by_group() : heads_side_by_side();
-  attn_out_ = writer_.buffer("attn_out", spec_.attention_dim());
-  if (arch_.ffn != FfnKind::kPlain) gate_ = writer_.buffer("gate", spec_.d_ffn);
-  up_ = writer_.buffer("up", arch_.ffn == FfnKind::kGatedFused ? 2 * spec_.d_ffn : spec_.d_ffn);
+  if (!spec_.latent) {
+    qkv_ = writer_.buffer("qkv", spec_.q_dim() + spec_.k_dim() + spec_.v_dim());
+    heads_ = qkv_by_group_ ? heads_by_group() : heads_side_by_side();
+  }
+  latent_.emplace(spec_, writer_);
+  attn_out_ = writer_.buffer("attn_out", spec_.attention_out_dim());
+  const std::int64_t ffn = spec_.has_experts(0) ? spec_.experts.d_shared : spec_.d_ffn;
+  const std::int64_t width = std::max(ffn, spec_.experts.d_shared);
+  if (width > 0 && arch_.ffn != FfnKind::kPlain) gate_ = writer_.buffer("gate", width);
+  if (width > 0) up_ = writer_.buffer("up", arch_.ffn == FfnKind::kGatedFused ? 2 * width : width);
+  experts_.emplace(spec_, writer_);
 }
 
 void DecoderBuilder::add_embedding() {
@@ -133,18 +153,23 @@ void DecoderBuilder::add_attention(const LayerWeights& layer, std::int64_t index
   attention.soft_cap = spec_.attention_soft_cap;
 }
 
-// What the last matmul of the feed-forward part reads.
-View DecoderBuilder::add_ffn_inner(const LayerWeights& layer, const View& in) {
-  const MatMulInput input = writer_.matmul_input("ffn_norm", in, {layer.ffn_gate, layer.ffn_up});
-  if (arch_.ffn == FfnKind::kGated) writer_.linear("ffn_gate", layer.ffn_gate, input, gate_);
-  writer_.linear("ffn_up", layer.ffn_up, input, up_);
-  const std::int64_t ffn = spec_.d_ffn;
+// What the last matmul of the network reads.
+View DecoderBuilder::add_ffn_inner(const FeedForward& network, const View& in) {
+  const std::string& suffix = network.suffix;
+  const MatMulInput input =
+      writer_.matmul_input("ffn_norm" + suffix, in, {network.gate, network.up});
+  const std::int64_t ffn = network.width;
   const bool fused = arch_.ffn == FfnKind::kGatedFused, gated = arch_.ffn != FfnKind::kPlain;
-  const View from = fused ? columns(up_, 0, ffn) : gated ? gate_ : up_;
-  const View to = gated ? gate_ : up_;
-  GraphOp& activate = writer_.op(OpKind::kActivate, "ffn_act", from, to);
+  const View up = columns(up_, 0, fused ? 2 * ffn : ffn);
+  const View from = fused ? columns(up_, 0, ffn) : gated ? columns(gate_, 0, ffn) : up;
+  const View to = gated ? columns(gate_, 0, ffn) : up;
+  if (arch_.ffn == FfnKind::kGated) {
+    writer_.linear("ffn_gate" + suffix, network.gate, input, from);
+  }
+  writer_.linear("ffn_up" + suffix, network.up, input, up);
+  GraphOp& activate = writer_.op(OpKind::kActivate, "ffn_act" + suffix, from, to);
   activate.activation = arch_.activation;
-  if (gated) activate.in2 = fused ? columns(up_, ffn, ffn) : up_;
+  if (gated) activate.in2 = fused ? columns(up_, ffn, ffn) : up;
   return to;
 }
 
@@ -157,11 +182,29 @@ void DecoderBuilder::add_to_residual(const std::string& part, const Affine& line
   writer_.op(OpKind::kAdd, part + "_add", branch_, residual_);
 }
 
-void DecoderBuilder::add_feed_forward(const LayerWeights& layer, const View& in) {
-  const View inner = add_ffn_inner(layer, in);
+void DecoderBuilder::add_feed_forward(const LayerWeights& layer, std::int64_t index,
+                                      const View& in) {
+  if (spec_.has_experts(index)) return add_experts(layer, in);
+  const FeedForward network{layer.ffn_gate, layer.ffn_up, layer.ffn_down, spec_.d_ffn, ""};
+  const View inner = add_ffn_inner(network, in);
   add_to_residual("ffn_down", layer.ffn_down,
                   writer_.matmul_input("ffn_act", inner, {layer.ffn_down}), "post_ffw_norm",
                   layer.post_ffn_norm);
+}
+
+// The shared network comes between the choice of experts and their work: a time in which their
+// weights can arrive.
+void DecoderBuilder::add_experts(const LayerWeights& layer, const View& in) {
+  experts_->write_routing(layer, in);
+  if (layer.shared_up.present()) {
+    const FeedForward shared{layer.shared_gate, layer.shared_up, layer.shared_down,
+                             spec_.experts.d_shared, "_shexp"};
+    const View inner = add_ffn_inner(shared, in);
+    writer_.linear("ffn_down_shexp", layer.shared_down,
+                   writer_.matmul_input("ffn_act_shexp", inner, {layer.shared_down}), residual_,
+                   true);
+  }
+  experts_->write_experts(layer, in, residual_);
 }
 
 void DecoderBuilder::add_layer(std::int64_t index) {
@@ -169,8 +212,13 @@ void DecoderBuilder::add_layer(std::int64_t index) {
   writer_.norm("attn_norm", layer.attn_norm, residual_, normed_);
   const bool second = layer.attn_norm_2.present();
   if (second) writer_.norm("attn_norm_2", layer.attn_norm_2, residual_, normed_2_);
-  add_qkv(layer, second ? normed_2_ : normed_);
-  add_attention(layer, index);
+  const View& attention_in = second ? normed_2_ : normed_;
+  if (spec_.latent) {
+    latent_->write(layer, attention_in, attn_out_);
+  } else {
+    add_qkv(layer, attention_in);
+    add_attention(layer, index);
+  }
   add_to_residual("attn_output", layer.attn_output,
                   writer_.matmul_input("attn_out", attn_out_, {layer.attn_output}),
                   "post_attention_norm", layer.post_attn_norm);
@@ -178,7 +226,7 @@ void DecoderBuilder::add_layer(std::int64_t index) {
   if (arch_.form == LayerForm::kSequential) {
     writer_.norm("ffn_norm", layer.ffn_norm, residual_, normed_);
   }
-  add_feed_forward(layer, normed_);
+  add_feed_forward(layer, index, normed_);
 }
 
 void DecoderBuilder::add_head() {
@@ -241,8 +289,25 @@ const char* op_kind_name(OpKind kind) {
       return "select_rows";
     case OpKind::kEmitLogits:
       return "emit_logits";
+    case OpKind::kRoute:
+      return "route";
+    case OpKind::kGatherRouted:
+      return "gather_routed";
+    case OpKind::kCombineRouted:
+      return "combine_routed";
   }
   return "unknown";
+}
+
+TensorRows stacked_rows(const GraphOp& op, const TensorTable& table, std::int64_t index) {
+  WINDLASS_CHECK(op.stack == StackKind::kRouted, op.label);
+  WINDLASS_CHECK(index >= 0 && index < op.n_stacked, index, op.n_stacked);
+  if (!op.stacked.empty()) {
+    const TensorId tensor = op.stacked[static_cast<std::size_t>(index)];
+    return {tensor, 0, table.at(tensor).n_rows()};
+  }
+  const std::int64_t n_rows = table.at(op.weight).n_rows() / op.n_stacked;
+  return {op.weight, index * n_rows, n_rows};
 }
 
 LayerGraph build_layer_graph(const ModelSpec& spec, const TensorTable& table,

@@ -8,6 +8,7 @@
 #include "src/base/error.h"
 #include "src/base/nearest.h"
 #include "src/format/printable.h"
+#include "src/model/expert_spec.h"
 #include "src/model/metadata.h"
 #include "src/model/rope_spec.h"
 #include "src/model/weight_map.h"
@@ -45,9 +46,10 @@ class SpecReader {
   void read_sizes();
   void read_epsilon();
   void read_heads();
+  void read_own_heads();
+  void read_latent();
   void read_window();
   void read_scales();
-  void refuse_experts() const;
   void read_vocabulary_size();
 
   const TensorTable& table_;
@@ -78,6 +80,18 @@ void SpecReader::read_epsilon() {
 
 void SpecReader::read_heads() {
   spec_.n_heads = metadata_.require_int("attention.head_count", kMaxHeads);
+  if (arch_.attention == AttentionKind::kLatent) {
+    read_latent();
+  } else {
+    read_own_heads();
+  }
+  if (std::max(spec_.head_dim, spec_.value_dim) > kMostHeadDim) {
+    fail(ErrorCode::kUnsupported, "{}: heads of {} elements; at most {} are supported",
+         table_.path(), std::max(spec_.head_dim, spec_.value_dim), kMostHeadDim);
+  }
+}
+
+void SpecReader::read_own_heads() {
   spec_.n_kv_heads = metadata_.int_or("attention.head_count_kv", 1, kMaxHeads, spec_.n_heads);
   if (spec_.n_heads % spec_.n_kv_heads != 0) {
     fail(ErrorCode::kBadFile, "{}: {} query heads do not divide into groups over {} KV heads",
@@ -91,10 +105,28 @@ void SpecReader::read_heads() {
   }
   spec_.head_dim = metadata_.int_or(key_length, 1, kMaxHeads, spec_.d_model / spec_.n_heads);
   spec_.value_dim = metadata_.int_or("attention.value_length", 1, kMaxHeads, spec_.head_dim);
-  if (std::max(spec_.head_dim, spec_.value_dim) > kMostHeadDim) {
-    fail(ErrorCode::kUnsupported, "{}: heads of {} elements; at most {} are supported",
-         table_.path(), std::max(spec_.head_dim, spec_.value_dim), kMostHeadDim);
+}
+
+// Files of before 2025 state the sizes of a head as those of keys and values; later ones have them
+// under *_mla, and there the sizes of what is cached.
+void SpecReader::read_latent() {
+  LatentSpec latent;
+  latent.kv_rank = metadata_.require_int("attention.kv_lora_rank", kMaxHeads);
+  latent.q_rank = metadata_.int_or("attention.q_lora_rank", 0, kMaxWidth, 0);
+  latent.rotated_dim = metadata_.require_int("rope.dimension_count", kMaxHeads);
+  const std::string form = metadata_.has("attention.key_length_mla") ? "_mla" : "";
+  const std::string key_length = "attention.key_length" + form;
+  const std::int64_t query_dim = metadata_.require_int(key_length, kMaxHeads);
+  latent.value_dim = metadata_.require_int("attention.value_length" + form, kMaxHeads);
+  latent.plain_dim = query_dim - latent.rotated_dim;
+  if (latent.plain_dim < 1) {
+    fail(ErrorCode::kBadFile, "{}: '{}' is {}, of which RoPE turns {}: nothing is left",
+         table_.path(), metadata_.key(key_length), query_dim, latent.rotated_dim);
   }
+  spec_.latent = latent;
+  spec_.n_kv_heads = 1;
+  spec_.head_dim = latent.kv_rank + latent.rotated_dim;
+  spec_.value_dim = latent.kv_rank;
 }
 
 void SpecReader::read_window() {
@@ -122,20 +154,13 @@ void SpecReader::read_scales() {
   spec_.attention_soft_cap = cap("attn_logit_softcapping", arch_.default_attention_soft_cap);
   spec_.logit_soft_cap = cap("final_logit_softcapping", arch_.default_logit_soft_cap);
   const bool wide = spec_.n_layers == arch_.layers_of_wide_queries;
-  const auto query_dim = static_cast<double>(wide ? spec_.d_model / spec_.n_heads : spec_.head_dim);
+  const std::int64_t head_dim = spec_.latent ? spec_.latent->query_dim() : spec_.head_dim;
+  const auto query_dim = static_cast<double>(wide ? spec_.d_model / spec_.n_heads : head_dim);
   spec_.attention_scale =
       static_cast<float>(metadata_.positive_or("attention.scale", 1.0 / std::sqrt(query_dim)));
   if (arch_.scaled_embedding) {
     spec_.embedding_scale = std::sqrt(static_cast<float>(spec_.d_model));
   }
-}
-
-void SpecReader::refuse_experts() const {
-  const std::int64_t experts = metadata_.int_or("expert_count", 0, kMaxPosition, 0);
-  if (experts == 0) return;
-  fail(ErrorCode::kUnsupported,
-       "{}: a mixture of {} experts ('{}'); only dense models are supported", table_.path(),
-       experts, metadata_.key("expert_count"));
 }
 
 void SpecReader::read_vocabulary_size() {
@@ -163,11 +188,11 @@ ModelSpec SpecReader::read() {
   if (const std::string* name = table_.find_string("general.name")) spec_.name = *name;
   read_sizes();
   read_epsilon();
-  refuse_experts();
   read_heads();
   read_window();
   read_scales();
   read_rope(table_, metadata_, spec_);
+  read_experts(table_, metadata_, spec_);
   read_vocabulary_size();
   map_weights(spec_, table_);
   return std::move(spec_);

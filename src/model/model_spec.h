@@ -40,6 +40,32 @@ struct RopeSpec {
   }
 };
 
+// A mixture of experts: each row goes through n_used of n_experts feed-forward networks. ChooseExpertsArgs says how they are
+// chosen.
+struct ExpertSpec {
+  std::int64_t n_experts = 0;      // 0: a dense model
+  std::int64_t n_used = 0;
+  std::int64_t d_ffn = 0;          // of one expert
+  std::int64_t d_shared = 0;       // of the network beside them that every row goes through; 0: none
+  std::int64_t n_dense_layers = 0; // leading ones, with a plain feed-forward part
+  std::int64_t n_groups = 1, n_groups_used = 1;
+  ExpertGate gate = ExpertGate::kSoftmax;
+  bool normalise = false;
+  float scale = 1;
+};
+
+// AttentionKind::kLatent: a token's latent vector, and what queries, keys and values of a head would be without it. Queries are
+// taken into the latent space instead ("absorbed"), so that there is one KV head, with the latent and the rotated part as its
+// key and the latent as its value: the sizes that ModelSpec states.
+struct LatentSpec {
+  std::int64_t q_rank = 0;         // queries come through so many dimensions; 0: straight from the residual
+  std::int64_t kv_rank = 0;        // of the latent
+  std::int64_t plain_dim = 0;      // of a query, not rotated
+  std::int64_t rotated_dim = 0;
+  std::int64_t value_dim = 0;
+  std::int64_t query_dim() const { return plain_dim + rotated_dim; }
+};
+
 struct ModelSpec {
   const Architecture* arch = nullptr;
   std::string architecture;        // "llama"
@@ -53,6 +79,9 @@ struct ModelSpec {
   float norm_epsilon = 1e-5F;
   float norm_weight_offset = 0;    // what the file leaves out of each norm's weights
 
+  ExpertSpec experts;
+  std::optional<LatentSpec> latent;
+
   RopeSpec rope;
   std::optional<RopeSpec> window_rope;  // of windowed layers, where theirs is another
   std::int64_t window_tokens = 0;  // 0: no layer is windowed
@@ -62,6 +91,9 @@ struct ModelSpec {
   float attention_scale = 0;       // of query-key products
   float attention_soft_cap = 0, logit_soft_cap = 0;  // 0: none
 
+  bool has_experts(std::int64_t layer) const {
+    return experts.n_experts > 0 && layer >= experts.n_dense_layers;
+  }
   bool windowed(std::int64_t layer) const {
     return window_tokens > 0 && (window_period == 0 || (layer + 1) % window_period != 0);
   }
@@ -69,6 +101,9 @@ struct ModelSpec {
   std::int64_t k_dim() const { return n_kv_heads * head_dim; }
   std::int64_t v_dim() const { return n_kv_heads * value_dim; }
   std::int64_t attention_dim() const { return n_heads * value_dim; }  // of attention's output
+  std::int64_t attention_out_dim() const {  // of what the output projection reads
+    return latent ? n_heads * latent->value_dim : attention_dim();
+  }
 };
 
 // Reads and checks the metadata against the tensor shapes.

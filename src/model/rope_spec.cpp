@@ -22,7 +22,16 @@ RopeFactors find_factors(const TensorTable& table, const char* name, std::int64_
   return factors;
 }
 
-void read_yarn(const TensorTable& table, const Metadata& metadata, RopeSpec& rope) {
+// DeepSeek gives its YaRN a temperature of its own: 1 + m ln(s) instead of 1 + 0.1 ln(s), and of
+// whole queries and keys instead of their rotated parts, so that it belongs to the scores.
+void move_temperature(double multiplier, RopeSpec& rope, ModelSpec& spec) {
+  const double growth = std::log(rope.factor);
+  const double temperature = rope.attention_factor * (1.0 + multiplier * growth);
+  spec.attention_scale *= static_cast<float>(temperature * temperature);
+  rope.attention_factor = 1.0 / (1.0 + 0.1 * growth);  // takes YaRN's own away
+}
+
+void read_yarn(const Metadata& metadata, RopeSpec& rope, ModelSpec& spec) {
   const std::string prefix = "rope.scaling.";
   rope.beta_fast = metadata.float_or(prefix + "yarn_beta_fast", rope.beta_fast);
   rope.beta_slow = metadata.float_or(prefix + "yarn_beta_slow", rope.beta_slow);
@@ -30,10 +39,8 @@ void read_yarn(const TensorTable& table, const Metadata& metadata, RopeSpec& rop
       metadata.float_or(prefix + "yarn_ext_factor", rope.extrapolation_factor);
   rope.attention_factor = metadata.float_or(prefix + "attn_factor", 1.0) *
                           metadata.float_or(prefix + "yarn_attn_factor", 1.0);
-  if (metadata.float_or(prefix + "yarn_log_multiplier", 0.0) != 0.0) {
-    fail(ErrorCode::kUnsupported, "{}: '{}' is not supported", table.path(),
-         metadata.key("rope.scaling.yarn_log_multiplier"));
-  }
+  const double multiplier = metadata.float_or(prefix + "yarn_log_multiplier", 0.0);
+  if (multiplier != 0.0) move_temperature(multiplier, rope, spec);
 }
 
 // LongRoPE scales cosines and sines, in both regimes, by sqrt(1 + ln(s) / ln(original context)),
@@ -64,8 +71,9 @@ RopeScaling scaling_named(const TensorTable& table, const std::string& name) {
        table.path(), printable(name), nearest_name(name, {"none", "linear", "yarn", "longrope"}));
 }
 
-void read_scaling(const TensorTable& table, const Metadata& metadata, std::int64_t context_length,
-                  RopeSpec& rope) {
+void read_scaling(const TensorTable& table, const Metadata& metadata, RopeSpec& rope,
+                  ModelSpec& spec) {
+  const std::int64_t context_length = spec.context_length;
   rope.original_context =
       metadata.int_or("rope.scaling.original_context_length", 1, kMaxPosition, context_length);
   // Files older than rope.scaling.* hold the linear factor alone.
@@ -84,7 +92,7 @@ void read_scaling(const TensorTable& table, const Metadata& metadata, std::int64
   }
   if (rope.scaling == RopeScaling::kNone) return;
   rope.factor = metadata.positive_or("rope.scaling.factor", old_factor);
-  if (rope.scaling == RopeScaling::kYarn) read_yarn(table, metadata, rope);
+  if (rope.scaling == RopeScaling::kYarn) read_yarn(metadata, rope, spec);
 }
 
 }  // namespace
@@ -104,7 +112,7 @@ void read_rope(const TensorTable& table, const Metadata& metadata, ModelSpec& sp
     spec.window_rope->base =
         metadata.positive_or("rope.freq_base_swa", spec.arch->window_rope_base);
   }
-  read_scaling(table, metadata, spec.context_length, rope);
+  read_scaling(table, metadata, rope, spec);
 }
 
 }  // namespace windlass

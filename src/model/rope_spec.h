@@ -6,7 +6,8 @@
 
 namespace windlass {
 
-// Fills rope and window_rope. REQUIRES: spec has its architecture, head sizes and context length.
+// Fills rope and window_rope, and multiplies attention_scale by what a scaling demands of it. REQUIRES: spec has its
+// architecture, head sizes, scales and context length.
 // Errors as Metadata's, and Error(kUnsupported) for a scaling that is not known (names those that are).
 void read_rope(const TensorTable& table, const Metadata& metadata, ModelSpec& spec);
 

@@ -38,10 +38,15 @@ class WeightMapper {
                   Presence presence);
   Affine norm(const std::string& name, std::int64_t width, Presence presence = Presence::kYes);
   Affine linear(const std::string& name, std::int64_t n_out, std::int64_t n_in, Presence bias);
+  TensorId stack(const std::string& name, const Shape& shape, Presence presence);
+  ExpertMatrices experts(const std::string& name, std::int64_t n_out, std::int64_t n_in);
 
   LayerWeights layer(std::int64_t index);
   void attention(const std::string& prefix, LayerWeights& layer);
+  void heads(const std::string& prefix, LayerWeights& layer);
+  void latent_attention(const std::string& prefix, LayerWeights& layer);
   void feed_forward(const std::string& prefix, LayerWeights& layer);
+  void expert_networks(const std::string& prefix, LayerWeights& layer);
   void rope_factors(const RopeFactors& factors);
   void refuse_unclaimed() const;
 
@@ -79,11 +84,9 @@ TensorId WeightMapper::matrix(const std::string& name, std::int64_t n_out, std::
   const bool transposed = found != kNoTensor && table_.at(found).transposed;
   const TensorId id = claim(name, transposed ? Shape{n_in, n_out} : Shape{n_out, n_in}, presence);
   if (id == kNoTensor) return id;
-  const DType type = table_.at(id).type;
-  if (transposed ? is_plain_float(type) : find_weight_type(type) != nullptr) return id;
-  fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}; supported{}: {}", table_.path(),
-       table_.shown_name(name), dtype_info(type).name, transposed ? " for it" : "",
-       transposed ? "F32, F16, BF16" : weight_type_names());
+  if (find_weight_type(table_.at(id).type) != nullptr) return id;
+  fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}; supported: {}", table_.path(),
+       table_.shown_name(name), dtype_info(table_.at(id).type).name, weight_type_names());
 }
 
 Affine WeightMapper::norm(const std::string& name, std::int64_t width, Presence presence) {
@@ -103,12 +106,58 @@ Affine WeightMapper::linear(const std::string& name, std::int64_t n_out, std::in
   return linear;
 }
 
+TensorId WeightMapper::stack(const std::string& name, const Shape& shape, Presence presence) {
+  const TensorId id = claim(name, shape, presence);
+  if (id == kNoTensor || find_weight_type(table_.at(id).type) != nullptr) return id;
+  fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}; supported: {}", table_.path(),
+       table_.shown_name(name), dtype_info(table_.at(id).type).name, weight_type_names());
+}
+
+// "blk.0.ffn_up_exps", or "blk.0.ffn_up.7" for each expert: folders, and GGUFs of 2023.
+ExpertMatrices WeightMapper::experts(const std::string& name, std::int64_t n_out,
+                                     std::int64_t n_in) {
+  const std::int64_t n = spec_.experts.n_experts;
+  const auto single = [&](std::int64_t e) { return fmt::format("{}.{}.weight", name, e); };
+  ExpertMatrices matrices;
+  const std::string stacked = name + "_exps.weight";
+  if (table_.find(stacked) != kNoTensor || table_.find(single(0)) == kNoTensor) {
+    // Where neither is there, a folder misses the first expert's.
+    matrices.weight =
+        stack(table_.folder.empty() ? stacked : single(0), {n, n_out, n_in}, Presence::kYes);
+    return matrices;
+  }
+  for (std::int64_t e = 0; e < n; ++e) {
+    matrices.each.push_back(matrix(single(e), n_out, n_in, Presence::kYes));
+  }
+  matrices.weight = matrices.each.front();
+  const DType type = table_.at(matrices.weight).type;
+  for (const TensorId id : matrices.each) {
+    if (table_.at(id).type == type) continue;
+    fail(ErrorCode::kUnsupported, "{}: tensor '{}' has the type {}, but '{}' has {}", table_.path(),
+         table_.shown_name(table_.at(id).name), dtype_info(table_.at(id).type).name,
+         table_.shown_name(single(0)), dtype_info(type).name);
+  }
+  return matrices;
+}
+
 void WeightMapper::attention(const std::string& prefix, LayerWeights& layer) {
-  const std::int64_t d = spec_.d_model, q = spec_.q_dim(), k = spec_.k_dim(), v = spec_.v_dim();
+  const std::int64_t d = spec_.d_model;
   layer.attn_norm = norm(prefix + "attn_norm", d);
   if (arch_.form == LayerForm::kParallel) {
     layer.attn_norm_2 = norm(prefix + "attn_norm_2", d, Presence::kMaybe);
   }
+  if (spec_.latent) {
+    latent_attention(prefix, layer);
+  } else {
+    heads(prefix, layer);
+  }
+  layer.attn_output =
+      linear(prefix + "attn_output", d, spec_.attention_out_dim(), arch_.attn_output_bias);
+  if (arch_.post_norms) layer.post_attn_norm = norm(prefix + "post_attention_norm", d);
+}
+
+void WeightMapper::heads(const std::string& prefix, LayerWeights& layer) {
+  const std::int64_t d = spec_.d_model, q = spec_.q_dim(), k = spec_.k_dim(), v = spec_.v_dim();
   if (arch_.qkv == QkvTensors::kFused) {
     layer.qkv = linear(prefix + "attn_qkv", q + k + v, d, arch_.qkv_bias);
   } else {
@@ -120,9 +169,45 @@ void WeightMapper::attention(const std::string& prefix, LayerWeights& layer) {
     layer.q_norm = norm(prefix + "attn_q_norm", spec_.head_dim);
     layer.k_norm = norm(prefix + "attn_k_norm", spec_.head_dim);
   }
-  layer.attn_output =
-      linear(prefix + "attn_output", d, spec_.attention_dim(), arch_.attn_output_bias);
-  if (arch_.post_norms) layer.post_attn_norm = norm(prefix + "post_attention_norm", d);
+}
+
+void WeightMapper::latent_attention(const std::string& prefix, LayerWeights& layer) {
+  const LatentSpec& latent = *spec_.latent;
+  const std::int64_t d = spec_.d_model, n = spec_.n_heads, rank = latent.kv_rank;
+  const std::int64_t q = n * latent.query_dim(), plain = latent.plain_dim;
+  LatentWeights& weights = layer.latent;
+  if (latent.q_rank > 0) {
+    weights.q_a = linear(prefix + "attn_q_a", latent.q_rank, d, Presence::kNo);
+    weights.q_a_norm = norm(prefix + "attn_q_a_norm", latent.q_rank);
+    weights.q_b = linear(prefix + "attn_q_b", q, latent.q_rank, Presence::kNo);
+  } else {
+    layer.q = linear(prefix + "attn_q", q, d, Presence::kNo);
+  }
+  weights.kv_a = linear(prefix + "attn_kv_a_mqa", rank + latent.rotated_dim, d, Presence::kNo);
+  weights.kv_a_norm = norm(prefix + "attn_kv_a_norm", rank);
+  const bool apart = table_.find(prefix + "attn_k_b.weight") != kNoTensor;
+  const std::int64_t both = plain + latent.value_dim;
+  weights.kv_b = matrix(prefix + "attn_kv_b.weight", n * both, rank,
+                        apart ? Presence::kMaybe : Presence::kYes);
+  if (apart) {
+    weights.k_b = stack(prefix + "attn_k_b.weight", {n, rank, plain}, Presence::kYes);
+    weights.v_b = stack(prefix + "attn_v_b.weight", {n, latent.value_dim, rank}, Presence::kYes);
+  }
+}
+
+void WeightMapper::expert_networks(const std::string& prefix, LayerWeights& layer) {
+  const std::int64_t d = spec_.d_model, ffn = spec_.experts.d_ffn, shared = spec_.experts.d_shared;
+  layer.ffn_norm = norm(prefix + "ffn_norm", d);
+  layer.router = linear(prefix + "ffn_gate_inp", spec_.experts.n_experts, d, Presence::kNo);
+  layer.router_bias.weight =
+      vector(prefix + "exp_probs_b.bias", spec_.experts.n_experts, Presence::kMaybe);
+  layer.expert_gate = experts(prefix + "ffn_gate", ffn, d);
+  layer.expert_up = experts(prefix + "ffn_up", ffn, d);
+  layer.expert_down = experts(prefix + "ffn_down", d, ffn);
+  if (shared == 0) return;
+  layer.shared_gate = linear(prefix + "ffn_gate_shexp", shared, d, Presence::kNo);
+  layer.shared_up = linear(prefix + "ffn_up_shexp", shared, d, Presence::kNo);
+  layer.shared_down = linear(prefix + "ffn_down_shexp", d, shared, Presence::kNo);
 }
 
 void WeightMapper::feed_forward(const std::string& prefix, LayerWeights& layer) {
@@ -141,7 +226,11 @@ LayerWeights WeightMapper::layer(std::int64_t index) {
   const std::string prefix = fmt::format("blk.{}.", index);
   LayerWeights layer;
   attention(prefix, layer);
-  feed_forward(prefix, layer);
+  if (spec_.has_experts(index)) {
+    expert_networks(prefix, layer);
+  } else {
+    feed_forward(prefix, layer);
+  }
   return layer;
 }
 

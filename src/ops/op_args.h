@@ -52,9 +52,10 @@ constexpr std::int64_t q8_row_bytes(std::int64_t width) {
 // out row t = q8 form of in row t. Items: rows t. A zero or denormal block gets scale 0 and zero values; NaN and
 // infinities in the input give NaN scales (they stay visible in the output), never undefined conversions.
 struct QuantizeRowsArgs {
-  const float* in;   // [rows, width]
+  const float* in;   // [rows, in_stride]
   std::byte* out;    // [rows] of q8_row_bytes(width)
   std::int64_t rows, width;
+  std::int64_t in_stride = 0;   // floats; 0: width
 };
 
 // out[t * out_stride + r] (+)= dot(weight row r, x[t]).  Items: weight rows r.
@@ -69,6 +70,7 @@ struct MatMulArgs {
   float* out;
   std::int64_t out_stride;      // floats between tokens
   bool accumulate;
+  std::int64_t x_stride_bytes = 0;  // between tokens; 0: x is packed
 };
 
 // As MatMulArgs, for a matrix stored the other way round, [n_in, n_out]: out[t, r] (+)= sum over i of weights[i, r] * x[t, i].
@@ -85,13 +87,14 @@ struct MatMulTransposedArgs {
   bool accumulate;
 };
 
-// Rotates pairs among the first `dims` elements of each head in place. Items: tokens t.
+// Rotates pairs among the first `dims` elements of each head, in place or into `out`. Items: tokens t.
 struct RopeArgs {
   Vectors x;
   const float* cos;             // [tokens, dims/2], magnitude scaling folded in
   const float* sin;             // [tokens, dims/2]
   std::int64_t tokens, heads, dims;
   bool interleaved;             // pairs (2i, 2i+1), else (i, i + dims/2)
+  Vectors out = {};             // gets the `dims` elements alone; no data: in place
 };
 
 // The nonlinear functions of feed-forward layers: x / (1 + e^-x); GELU by its tanh approximation,
@@ -132,12 +135,14 @@ struct DequantizeRowsArgs {
 };
 
 // One page of one layer of one sequence: K [kv_heads, page_tokens, key_dim], then V [kv_heads, page_tokens, value_dim], f16 or
-// f32. Writes token t of k and v to slot positions. Items: tokens t.
+// f32; no V where values_in_keys: a value is then the first value_dim elements of its key.
+// Writes token t of k and v to slot positions. Items: tokens t.
 struct KvAppendArgs {
-  Vectors k, v;                 // vector g of row t: kv head g of token t
+  Vectors k, v;                 // vector g of row t: kv head g of token t; v is not read where values_in_keys
   std::byte* const* pages;      // [n_pages] of the layer and sequence
   std::int64_t first_slot;      // index of token 0 in the sequence's KV: page first_slot / page_tokens
   std::int64_t tokens, kv_heads, key_dim, value_dim, page_tokens;
+  bool values_in_keys = false;
 };
 
 // A run of cached tokens that a query attends to. Key j of the segment has position first_position + j.
@@ -163,6 +168,47 @@ struct AttentionArgs {
   std::int64_t window;          // 0: none
   float scale;                  // most often 1 / sqrt(key_dim)
   float soft_cap;               // 0: none
+  bool values_in_keys = false;  // as in KvAppendArgs
+};
+
+// How the scores of a router become probabilities: of one choice among all, or of each expert by itself.
+enum class ExpertGate : std::uint8_t { kSoftmax, kSigmoid };
+inline constexpr std::int64_t kMaxExperts = 1024;
+
+// The n_used experts of each row and their shares, of a mixture of experts. p = softmax(scores), or sigmoid of each score.
+// The experts with the largest p + bias are chosen, best first. Where n_groups > 1 they are equal groups of neighbours, and only
+// the n_groups_used best groups take part: a group is worth its best p + bias with softmax, the sum of its best two with sigmoid.
+// Ties go to the lower index. share = p, divided by the sum of the chosen p where `normalise`, times `scale`.
+// Items: rows. NaN scores give NaN shares of some n_used different experts.
+struct ChooseExpertsArgs {
+  const float* scores;          // [rows, n_experts], n_experts <= kMaxExperts
+  const float* bias;            // [n_experts], or null
+  std::int64_t rows, n_experts, n_used;
+  std::int64_t n_groups, n_groups_used;  // n_used <= n_groups_used * n_experts / n_groups
+  ExpertGate gate;
+  bool normalise;
+  float scale;
+  std::int32_t* experts;        // [rows, n_used]
+  float* shares;                // [rows, n_used]
+};
+
+// out[i] = in[sources[i]].  Items: rows of out.
+struct GatherRowsArgs {
+  const float* in;              // [any, in_stride]
+  const std::int32_t* sources;  // [rows]
+  float* out;                   // [rows, out_stride]
+  std::int64_t in_stride, out_stride;
+  std::int64_t rows, width;
+};
+
+// out[t] += sum over j < n_used of shares[t, j] * in[places[t, j]], added up in the order of j.  Items: rows t.
+struct CombineRowsArgs {
+  const float* in;              // [any, in_stride]
+  const std::int32_t* places;   // [rows, n_used]
+  const float* shares;          // [rows, n_used]
+  float* out;                   // [rows, out_stride]
+  std::int64_t in_stride, out_stride;
+  std::int64_t rows, n_used, width;
 };
 
 }  // namespace windlass

@@ -22,10 +22,13 @@ struct OpTable {
   void (*scale)(const ScaleArgs&, WorkRange);
   void (*kv_append[kKvTypeCount])(const KvAppendArgs&, WorkRange);
   void (*attention[kKvTypeCount])(const AttentionArgs&, WorkRange);
+  void (*choose_experts)(const ChooseExpertsArgs&, WorkRange);
+  void (*gather_rows)(const GatherRowsArgs&, WorkRange);
+  void (*combine_rows)(const CombineRowsArgs&, WorkRange);
   // Indexed by DType.
   void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
   void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null where weight_types.h says so
-  void (*matmul_transposed[kDTypeCount])(const MatMulTransposedArgs&, WorkRange);  // null for types with blocks
+  void (*matmul_transposed[kDTypeCount])(const MatMulTransposedArgs&, WorkRange);
   void (*dequantize_rows[kDTypeCount])(const DequantizeRowsArgs&, WorkRange);
 };
 

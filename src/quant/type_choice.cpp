@@ -9,13 +9,13 @@ namespace {
 bool is_quantised(DType type) { return dtype_info(type).block_weights > 1; }
 
 // Small, and read as they are: norms, routers of experts, tables by position.
-bool stays_float(const TensorInfo& tensor) {
+bool stays_float(std::string_view name, std::span<const std::int64_t> shape) {
   constexpr std::array<std::string_view, 5> kEndings = {
       "_norm.weight", "ffn_gate_inp.weight", "position_embd.weight", "token_types.weight",
       "ffn_gate_inp_shexp.weight"};
-  if (tensor.shape.size() < 2 || !tensor.name.ends_with(".weight")) return true;
+  if (shape.size() < 2 || !name.ends_with(".weight")) return true;
   for (const std::string_view ending : kEndings) {
-    if (tensor.name.ends_with(ending)) return true;
+    if (name.ends_with(ending)) return true;
   }
   return false;
 }
@@ -24,7 +24,7 @@ DType next_of_32(DType type) {
   switch (type) {
     case DType::kQ2_K:
     case DType::kQ3_K:
-      return DType::kIQ4_NL;
+      return DType::kQ4_0;
     case DType::kQ4_K:
       return DType::kQ5_0;
     case DType::kQ5_K:
@@ -48,19 +48,11 @@ DType default_output_type(DType matrices) {
   return is_quantised(matrices) && matrices != DType::kQ8_0 ? DType::kQ6_K : matrices;
 }
 
-std::vector<TypeChoice> choose_types(const TensorTable& source, const ConvertTypes& types) {
-  const bool tied = source.find("output.weight") == kNoTensor;
-  std::vector<TypeChoice> choices;
-  for (const TensorInfo& tensor : source.tensors) {
-    if (stays_float(tensor)) {
-      choices.push_back({DType::kF32, DType::kF32});
-      continue;
-    }
-    const bool output = tensor.name == (tied ? "token_embd.weight" : "output.weight");
-    const DType wanted = output ? types.output : types.matrices;
-    choices.push_back({fitting_type(wanted, tensor.n_cols()), wanted});
-  }
-  return choices;
+TypeChoice choose_type(std::string_view name, std::span<const std::int64_t> shape, bool is_output,
+                       const ConvertTypes& types) {
+  if (stays_float(name, shape)) return {DType::kF32, DType::kF32};
+  const DType wanted = is_output ? types.output : types.matrices;
+  return {fitting_type(wanted, shape.back()), wanted};
 }
 
 std::uint32_t gguf_file_type(DType matrices) {

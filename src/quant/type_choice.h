@@ -1,11 +1,11 @@
 // Which type each tensor of a converted model gets.
 #pragma once
 
-#include <string>
-#include <vector>
+#include <cstdint>
+#include <span>
+#include <string_view>
 
 #include "src/base/dtype.h"
-#include "src/format/tensor_table.h"
 
 namespace windlass {
 
@@ -23,11 +23,12 @@ struct TypeChoice {
 // type but Q8_0).
 DType default_output_type(DType matrices);
 
-// One for each tensor, in the table's order. As llama.cpp: what has one dimension, norms, routers
-// and positions stay F32; rows that are no whole blocks of the wanted type get the next larger type
-// of 32 weights a block (Q2_K and Q3_K: IQ4_NL, Q4_K: Q5_0, Q5_K: Q5_1, Q6_K: Q8_0), or F16 where
-// 32 does not divide them either.
-std::vector<TypeChoice> choose_types(const TensorTable& source, const ConvertTypes& types);
+// As llama.cpp: what has one dimension, norms, routers and positions stay F32; rows that are no
+// whole blocks of the wanted type get the next larger type of 32 weights a block (Q2_K and Q3_K:
+// Q4_0, Q4_K: Q5_0, Q5_K: Q5_1, Q6_K: Q8_0), or F16 where 32 does not divide them either.
+// `shape`: slowest first. `is_output`: the tensor serves as the output matrix.
+TypeChoice choose_type(std::string_view name, std::span<const std::int64_t> shape, bool is_output,
+                       const ConvertTypes& types);
 
 // llama.cpp's number for "mostly this type" in general.file_type.
 std::uint32_t gguf_file_type(DType matrices);

@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "src/base/error.h"
 #include "src/text/builtin_chat_templates.h"
 
 namespace windlass {
@@ -9,6 +10,34 @@ namespace {
 
 std::string token_text(const Tokenizer& tokenizer, std::optional<std::int32_t> id) {
   return id ? std::string(tokenizer.token_bytes(*id, true)) : std::string();
+}
+
+using Json = nlohmann::ordered_json;
+
+// What templates treat differently. A refusal is part of the answer.
+std::vector<std::string> probe_renderings(std::string_view source) {
+  const Json system = {{"role", "system"}, {"content", "Be brief."}};
+  const Json question = {{"role", "user"}, {"content", " Why? "}};
+  const Json answer = {{"role", "assistant"}, {"content", "Because.\n"}};
+  const Json tools = Json::parse(R"([{"type": "function", "function": {"name": "f", "parameters":
+      {"type": "object", "properties": {"x": {"type": "string"}}}}}])");
+  const ChatTemplate rendering(source, "chat template", {"<bos>", "<eos>"});
+  std::vector<std::string> texts;
+  for (const Json& messages : {Json::array({question}), Json::array({question, answer, question}),
+                               Json::array({system, question}),
+                               Json::array({system, question, answer}), Json::array({answer})}) {
+    for (const bool with_tools : {false, true}) {
+      for (const bool prompts : {false, true}) {
+        try {
+          texts.push_back(
+              rendering.render_json(messages, with_tools ? tools : Json(nullptr), prompts));
+        } catch (const Error&) {
+          texts.emplace_back("refused");
+        }
+      }
+    }
+  }
+  return texts;
 }
 
 }  // namespace
@@ -60,6 +89,19 @@ std::unique_ptr<ChatTemplate> make_builtin_chat_template(std::string_view name,
                                           tokens);
   }
   return nullptr;
+}
+
+std::string_view equal_builtin_chat_template(std::string_view source) {
+  std::vector<std::string> wanted;
+  try {
+    wanted = probe_renderings(source);
+  } catch (const Error&) {
+    return {};
+  }
+  for (const BuiltinChatTemplate& builtin : builtin_chat_templates()) {
+    if (probe_renderings(builtin.source) == wanted) return builtin.name;
+  }
+  return {};
 }
 
 std::string builtin_chat_template_names() {

@@ -52,6 +52,9 @@ std::unique_ptr<ChatTemplate> make_chat_template(const TensorTable& table, const
 // A built-in one by its name ("chatml"); null for another name.
 std::unique_ptr<ChatTemplate> make_builtin_chat_template(std::string_view name,
                                                          const ChatTokens& tokens);
+// The built-in one that renders a few conversations (with and without system message, tools, an
+// answer to come) as `source` does, whatever its text; empty where none does, or it is no template.
+std::string_view equal_builtin_chat_template(std::string_view source);
 // "chatml, llama-3, ..."
 std::string builtin_chat_template_names();
 

@@ -12,6 +12,7 @@
 #include "src/text/bpe_model.h"
 #include "src/text/byte_alphabet.h"
 #include "src/text/split_families.h"
+#include "src/text/split_match.h"
 #include "src/text/spm_merges.h"
 #include "src/text/token_forms.h"
 #include "src/text/unigram_model.h"
@@ -172,9 +173,7 @@ void Reader::read_byte_bpe() {
   }
   const SplitFamily& family = find_split_family(*pre);
   read_vocabulary(TokenForm::kAlphabet);
-  for (const char* expression : family.expressions) {
-    if (expression != nullptr) parts_.pre_tokenizer.add(RegexSplit{Regex(expression, *pre)});
-  }
+  add_family_splits({*pre, family}, parts_.pre_tokenizer);
   auto index = std::make_unique<TokenIndex>(*parts_.vocabulary);
   MergeTable merges = read_merges(*index);
   BpeOptions options{.whole_words = family.whole_words, .byte_ids = single_byte_ids(*index)};

@@ -15,18 +15,6 @@ bool is_id(const Json& value, const TokenizerParts& parts) {
   return value.is_number_integer() && value >= 0 && value < parts.n_vocab;
 }
 
-// "bos_token": a string, or an object with "content"; "bos_token_id": an id.
-std::optional<std::int32_t> find_id(const Json& config, const char* key,
-                                    const TokenizerParts& parts) {
-  const auto found = config.find(key);
-  if (found == config.end()) return std::nullopt;
-  if (is_id(*found, parts)) return found->get<std::int32_t>();
-  const Json& text =
-      found->is_object() && found->contains("content") ? (*found)["content"] : *found;
-  if (!text.is_string()) return std::nullopt;
-  return token_id_of(parts, text.get_ref<const std::string&>());
-}
-
 // "eos_token_id": an id or a list of them.
 void add_ends(const Json& config, TokenizerParts& parts) {
   const auto found = config.find("eos_token_id");
@@ -39,22 +27,33 @@ void add_ends(const Json& config, TokenizerParts& parts) {
 
 }  // namespace
 
+std::optional<std::int32_t> find_hf_special_id(const Json& config, const char* key,
+                                               const TokenizerParts& parts) {
+  const auto found = config.find(key);
+  if (found == config.end()) return std::nullopt;
+  if (is_id(*found, parts)) return found->get<std::int32_t>();
+  const Json& text =
+      found->is_object() && found->contains("content") ? (*found)["content"] : *found;
+  if (!text.is_string()) return std::nullopt;
+  return token_id_of(parts, text.get_ref<const std::string&>());
+}
+
 void read_hf_special_ids(const std::string& folder, TokenizerParts& parts) {
   const auto read = [&](const char* file) {
     Json config = read_hf_settings((std::filesystem::path(folder) / file).string());
     return config.is_null() ? Json::object() : config;
   };
   const Json names = read("tokenizer_config.json");
-  parts.bos_id = find_id(names, "bos_token", parts);
-  parts.eos_id = find_id(names, "eos_token", parts);
+  parts.bos_id = find_hf_special_id(names, "bos_token", parts);
+  parts.eos_id = find_hf_special_id(names, "eos_token", parts);
   const auto adds_bos = names.find("add_bos_token");
   if (!parts.has_template && parts.bos_id && adds_bos != names.end() && *adds_bos == true) {
     parts.prefix_ids.push_back(*parts.bos_id);
   }
   for (const char* file : {"generation_config.json", "config.json"}) {
     const Json config = read(file);
-    if (!parts.bos_id) parts.bos_id = find_id(config, "bos_token_id", parts);
-    if (!parts.eos_id) parts.eos_id = find_id(config, "eos_token_id", parts);
+    if (!parts.bos_id) parts.bos_id = find_hf_special_id(config, "bos_token_id", parts);
+    if (!parts.eos_id) parts.eos_id = find_hf_special_id(config, "eos_token_id", parts);
     add_ends(config, parts);
   }
   if (parts.eos_id) parts.end_ids.push_back(*parts.eos_id);

@@ -109,11 +109,8 @@ constexpr NormalizerType kNormalizers[] = {
      [](const HfNode& node, Normalizer& to) { to.add(Prepend{node.text("prepend", "")}); }},
     {"Replace", add_replace},
     {"BertNormalizer", add_bert},
-    {"Precompiled",
-     [](const HfNode& node, Normalizer& to) {
-       to.add(
-           Charsmap(decoded_base64(node.text("precompiled_charsmap", ""), node), source_of(node)));
-     }},
+    {"Precompiled", [](const HfNode& node,
+                       Normalizer& to) { to.add(Charsmap(hf_charsmap(node), source_of(node))); }},
 };
 
 SplitBehavior behavior_of(const HfNode& node, const char* otherwise) {
@@ -205,7 +202,6 @@ constexpr SplitType kSplits[] = {
     {"Metaspace", add_metaspace},
 };
 
-// The leaves of nested Sequences, in order.
 void flatten(const HfNode& node, const char* list, std::vector<HfNode>& leaves) {
   if (node.is_null()) return;
   if (node.type() != "Sequence") {
@@ -260,6 +256,16 @@ void read_pair(const HfNode& node, HfTemplate& found) {
 
 }  // namespace
 
+std::vector<HfNode> hf_leaves(const HfNode& node, const char* list) {
+  std::vector<HfNode> leaves;
+  flatten(node, list, leaves);
+  return leaves;
+}
+
+std::string hf_charsmap(const HfNode& precompiled) {
+  return decoded_base64(precompiled.text("precompiled_charsmap", ""), precompiled);
+}
+
 void add_hf_normalizer(const HfNode& node, Normalizer& normalizer) {
   if (node.is_null()) return;
   const std::string type = node.type();
@@ -270,8 +276,7 @@ void add_hf_normalizer(const HfNode& node, Normalizer& normalizer) {
 }
 
 HfSplits add_hf_splits(const HfNode& node, PreTokenizer& pre_tokenizer) {
-  std::vector<HfNode> leaves;
-  flatten(node, "pretokenizers", leaves);
+  const std::vector<HfNode> leaves = hf_leaves(node, "pretokenizers");
   Splits splits{pre_tokenizer, {}};
   bool in_alphabet = false;
   for (const HfNode& leaf : leaves) {
@@ -293,8 +298,7 @@ HfSplits add_hf_splits(const HfNode& node, PreTokenizer& pre_tokenizer) {
 }
 
 bool hf_decodes_spaces(const HfNode& decoder) {
-  std::vector<HfNode> leaves;
-  flatten(decoder, "decoders", leaves);
+  const std::vector<HfNode> leaves = hf_leaves(decoder, "decoders");
   return std::any_of(leaves.begin(), leaves.end(), [](const HfNode& leaf) {
     if (leaf.type() == "Metaspace") return true;
     return leaf.type() == "Replace" && leaf.child("pattern").text("String", "") == kSpaceMark &&
@@ -303,8 +307,7 @@ bool hf_decodes_spaces(const HfNode& decoder) {
 }
 
 HfTemplate read_hf_template(const HfNode& post_processor) {
-  std::vector<HfNode> leaves;
-  flatten(post_processor, "processors", leaves);
+  const std::vector<HfNode> leaves = hf_leaves(post_processor, "processors");
   HfTemplate found;
   for (const HfNode& leaf : leaves) {
     const std::string type = leaf.type();

@@ -47,6 +47,12 @@ struct HfSplits {
 };
 HfSplits add_hf_splits(const HfNode& node, PreTokenizer& pre_tokenizer);
 
+// The leaves of nested Sequences, in order: `list` is "normalizers", "pretokenizers", "decoders" or
+// "processors". Nothing for null.
+std::vector<HfNode> hf_leaves(const HfNode& node, const char* list);
+// The bytes of a Precompiled normalizer's map.
+std::string hf_charsmap(const HfNode& precompiled);
+
 // Does decoding turn U+2581 into spaces?
 bool hf_decodes_spaces(const HfNode& decoder);
 

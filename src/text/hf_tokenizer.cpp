@@ -52,7 +52,7 @@ class Reader {
         model_(root_.child("model")),
         added_(read_added_tokens(root_)) {}
 
-  TokenizerParts read();
+  TokenizerParts read(bool with_model);
 
  private:
   std::string model_type() const;
@@ -60,6 +60,7 @@ class Reader {
   TokenType type_of(std::int32_t id, std::string_view text) const;
   const AddedToken* added(std::int32_t id) const;
   void build_vocabulary();
+  void build_model(const std::string& type);
   void build_bpe();
   MergeTable read_merges(const TokenIndex& index);
   void build_unigram();
@@ -77,7 +78,7 @@ class Reader {
   TokenizerParts parts_;
 };
 
-TokenizerParts Reader::read() {
+TokenizerParts Reader::read(bool with_model) {
   add_hf_normalizer(root_.child("normalizer"), parts_.normalizer);
   splits_ = add_hf_splits(root_.child("pre_tokenizer"), parts_.pre_tokenizer);
   const std::string type = model_type();
@@ -89,12 +90,7 @@ TokenizerParts Reader::read() {
     form_ = TokenForm::kSentencePiece;
   }
   build_vocabulary();
-  if (type == "BPE")
-    build_bpe();
-  else if (type == "Unigram")
-    build_unigram();
-  else
-    build_wordpiece();
+  if (with_model) build_model(type);
   if (form_ == TokenForm::kSentencePiece) {
     parts_.space_mark = kSpaceMark;
     add_safe_cut(*parts_.vocabulary, parts_.n_vocab, parts_.space_mark, parts_.pre_tokenizer);
@@ -102,6 +98,12 @@ TokenizerParts Reader::read() {
   build_special_tokens();
   read_template();
   return std::move(parts_);
+}
+
+void Reader::build_model(const std::string& type) {
+  if (type == "BPE") return build_bpe();
+  if (type == "Unigram") return build_unigram();
+  build_wordpiece();
 }
 
 std::string Reader::model_type() const {
@@ -281,7 +283,11 @@ void Reader::read_template() {
 
 }  // namespace
 
-TokenizerParts read_hf_tokenizer(const HfSource& source) { return Reader(source).read(); }
+TokenizerParts read_hf_tokenizer(const HfSource& source) { return Reader(source).read(true); }
+
+TokenizerParts read_hf_tokenizer_frame(const HfSource& source) {
+  return Reader(source).read(false);
+}
 
 TokenizerParts read_hf_tokenizer(const std::string& path) {
   const std::string file =

@@ -16,5 +16,7 @@ namespace windlass {
 TokenizerParts read_hf_tokenizer(const std::string& path);
 // The tokenizer.json alone: no ids but those that it names itself.
 TokenizerParts read_hf_tokenizer(const HfSource& source);
+// As above, but without the model (null): what stands around it.
+TokenizerParts read_hf_tokenizer_frame(const HfSource& source);
 
 }  // namespace windlass

@@ -14,7 +14,8 @@ namespace {
 constexpr double kLogOfLargestFloat = 88.7228391;
 
 std::int64_t window_of(std::int64_t last_n, std::int64_t context_tokens) {
-  return last_n < 0 ? context_tokens : last_n;
+  if (last_n < 0) return context_tokens;
+  return context_tokens > 0 ? std::min(last_n, context_tokens) : last_n;
 }
 
 }  // namespace
@@ -78,8 +79,8 @@ void SamplerHistory::apply_dry(std::span<Candidate> candidates) {
   const double log_base = portable_log(options_.dry_base);
   const double most = log_base > 1e-6 ? std::floor(kLogOfLargestFloat / log_base) : 1e9;
   for (Candidate& candidate : candidates) {
-    const std::int32_t repeat = repeats_[static_cast<std::size_t>(candidate.id)];
-    if (repeat < allowed || repeat == 0 || holds_breaker(candidate.id)) continue;
+    const std::int32_t repeat = repeats_[static_cast<std::size_t>(candidate.id)] - 1;
+    if (repeat < 0 || repeat < allowed || holds_breaker(candidate.id)) continue;
     const double exponent = std::min(static_cast<double>(repeat - allowed), most);
     const double penalty = options_.dry_multiplier * portable_exp(exponent * log_base);
     candidate.logit =
@@ -105,7 +106,7 @@ void SamplerHistory::measure_repeats(std::int64_t window, std::int64_t limit) {
     matches_[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(length);
     if (i + length > right) left = i, right = i + length;
     std::int32_t& longest = repeats_[static_cast<std::size_t>(back(i - 1))];
-    longest = std::max(longest, static_cast<std::int32_t>(std::min(length, limit)));
+    longest = std::max(longest, static_cast<std::int32_t>(std::min(length, limit)) + 1);
   }
 }
 

@@ -44,9 +44,10 @@ class SamplerHistory {
   std::int64_t penalty_window_ = 0, dry_window_ = 0;  // tokens; 0: off
   // The latest tokens, oldest first; twice as long as any window before the older half is dropped.
   std::vector<std::int32_t> ids_;
-  std::vector<std::uint8_t> breaks_;   // a sequence breaker ends in this token
-  std::vector<std::int32_t> counts_;   // [n_vocab] in the penalties' window
-  std::vector<std::int32_t> repeats_;  // [n_vocab] longest repetition the token would extend; or 0
+  std::vector<std::uint8_t> breaks_;  // a sequence breaker ends in this token
+  std::vector<std::int32_t> counts_;  // [n_vocab] in the penalties' window
+  std::vector<std::int32_t>
+      repeats_;  // [n_vocab] longest repetition the token would extend, and 1; or 0
   std::vector<std::int32_t> matches_;  // scratch of measure_repeats()
   std::size_t longest_breaker_ = 0;
   std::string tail_;  // the latest text, shorter than a breaker

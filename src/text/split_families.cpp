@@ -61,10 +61,10 @@ constexpr const char* kBloom = R"( ?[^(\s|.,!?…。，、।۔،)]+)";
 constexpr const char* kLineBreak = R"([\r\n])";
 constexpr const char* kCjkRuns = R"([一-龥ࠀ-一가-퟿]+)";
 constexpr const char* kKanaHanRuns = R"([一-龥぀-ゟ゠-ヿ]+)";
+// Characters that Unicode's normal forms replace by others stand as numbers.
 constexpr const char* kDeepseekLlmLetters =
     R"(\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕ)"
-    R"(Ἐ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳ)"
-    R"(Ꙁ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+)";
+    R"(Ἐ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\x{1F7D}ᾀ-ᾴᾶ-ᾼ\x{1FBE}ῂ-ῄῆ-ῌῐ-\x{1FD3}ῖ-\x{1FDB}ῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\x{2126}ℨ\x{212A}-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+)";
 constexpr const char* kDeepseekLlmMarks = R"(\s?[!-/:-~！-／：-～‘-‟\x{3000}-。]+)";
 constexpr const char* kTrailingSpaces = R"(\s+$)";
 constexpr const char* kDeepseek3Words =
@@ -98,13 +98,8 @@ constexpr SplitFamily kBailingFamily{{kBailing}};
 constexpr SplitFamily kBloomFamily{{kBloom}};
 constexpr SplitFamily kDeepseek3Family{{kThreeDigits, kKanaHanRuns, kDeepseek3Words}};
 
-struct Row {
-  std::string_view name;
-  SplitFamily family;
-};
-
 // To add a name: one row. Where a reference exists, its golden file goes to tests/golden/tokenizer.
-constexpr Row kRows[] = {
+constexpr NamedSplitFamily kRows[] = {
     {"default", {{kDefaultPunctuation, kGpt2, kDigitRuns, kTriples}}},
     {"gpt-2", kGpt2Family},
     {"phi-2", kGpt2Family},
@@ -190,9 +185,11 @@ constexpr Row kRows[] = {
 
 }  // namespace
 
+std::span<const NamedSplitFamily> split_families() { return kRows; }
+
 const SplitFamily& find_split_family(std::string_view name) {
   std::vector<std::string> names;
-  for (const Row& row : kRows) {
+  for (const NamedSplitFamily& row : kRows) {
     if (row.name == name) return row.family;
     names.emplace_back(row.name);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,12 @@ struct SplitFamily {
   bool adds_bos = false;     // unless the file says otherwise
   bool adds_sep = false;     // a separator token after the text
 };
+
+struct NamedSplitFamily {
+  std::string_view name;
+  SplitFamily family;
+};
+std::span<const NamedSplitFamily> split_families();
 
 // Error(kUnsupported) naming an unknown pre-tokenizer, the nearest known and all known.
 const SplitFamily& find_split_family(std::string_view name);

@@ -93,6 +93,42 @@ def llama_tensors(kind="Q4_0", layers=1, tied=False):
     return tensors if tied else tensors + [("output.weight", [32, 8], kind)]
 
 
+def mixture_kvs():
+    return llama_kvs(extra=[kv("llama.expert_count", U32, 3), kv("llama.expert_used_count", U32, 2)])
+
+
+def mixture_tensors(apart=False):
+    """The feed-forward part of layer 0 as 3 experts, stacked or a tensor each."""
+    tensors = []
+    for name, dims, kind in llama_tensors():
+        part = name.removeprefix("blk.0.ffn_").removesuffix(".weight")
+        if part not in ("gate", "up", "down"):
+            tensors.append((name, dims, kind))
+        elif apart:
+            tensors += [(f"blk.0.ffn_{part}.{e}.weight", dims, kind) for e in range(3)]
+        else:
+            tensors.append((f"blk.0.ffn_{part}_exps.weight", dims + [3], kind))
+    return tensors + [("blk.0.ffn_gate_inp.weight", [32, 3], "F32")]
+
+
+def latent_model():
+    """DeepSeek-V2's attention: 2 heads of 16 plain and 8 rotated dimensions, a latent of 32; one dense layer."""
+    numbers = {"block_count": 1, "embedding_length": 32, "feed_forward_length": 64, "context_length": 128,
+               "attention.head_count": 2, "attention.head_count_kv": 1, "attention.q_lora_rank": 32,
+               "attention.kv_lora_rank": 32, "attention.key_length": 40, "attention.value_length": 32,
+               "attention.key_length_mla": 24, "attention.value_length_mla": 16, "rope.dimension_count": 8,
+               "expert_count": 2, "expert_used_count": 1, "leading_dense_block_count": 1}
+    kvs = [kv("general.architecture", STRING, "deepseek2")]
+    kvs += [kv("deepseek2." + key, U32, value) for key, value in numbers.items()]
+    kvs.append(kv("deepseek2.attention.layer_norm_rms_epsilon", F32, 1e-6))
+    attention = [("attn_q_a", [32, 32], "Q4_0"), ("attn_q_a_norm", [32], "F32"),
+                 ("attn_q_b", [32, 48], "Q4_0"), ("attn_kv_a_mqa", [32, 40], "Q4_0"),
+                 ("attn_kv_a_norm", [32], "F32"), ("attn_k_b", [16, 32, 2], "F16"),
+                 ("attn_v_b", [32, 16, 2], "Q4_0")]
+    tensors = [t for t in llama_tensors() if t[0].removeprefix("blk.0.attn_")[:2] not in ("q.", "k.", "v.")]
+    return gguf(kvs, tensors + [(f"blk.0.{name}.weight", dims, kind) for name, dims, kind in attention])
+
+
 def every_kind_of_metadata():
     kvs = [kv(f"scalar.{kind}", kind, b"text" if kind == STRING else 1)
            for kind in [*CODES, STRING]]
@@ -114,6 +150,9 @@ def good_files():
         "model_f16_yarn": gguf(llama_kvs(extra=yarn), llama_tensors("F16", tied=True)),
         "model_rope_factors": gguf(llama_kvs(extra=vocabulary), llama_tensors("Q4_1") +
                                    [("rope_freqs.weight", [8], "F32")]),
+        "model_mixture": gguf(mixture_kvs(), mixture_tensors()),
+        "model_mixture_apart": gguf(mixture_kvs(), mixture_tensors(apart=True)),
+        "model_latent": latent_model(),
         "ok_metadata": gguf(every_kind_of_metadata(), []),
         "ok_nothing": header(3, 0, 0),
         "ok_vocabulary_only": gguf([kv("general.architecture", STRING, "llama"), *vocabulary], []),

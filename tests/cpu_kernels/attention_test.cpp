@@ -1,4 +1,6 @@
 // Attention of every op table against the double-precision definition.
+#include <algorithm>
+
 #include "tests/cpu_kernels/isa_sweep.h"
 #include "tests/support/reference_ops.h"
 
@@ -222,6 +224,43 @@ TEST_CASE("keys before the window have no weight, and pages before it are not vi
       problem.drop_pages(first_seen);
       attention_of(isa, c)(problem.args(&after), {0, tokens * c.kv_heads});
       REQUIRE(after == before);
+    }
+  }
+}
+
+TEST_CASE("values that are the beginnings of keys need no place of their own") {
+  constexpr std::int64_t kTokens = 4, kKeys = 70, kKeyDim = 72, kValueDim = 48, kHeads = 5;
+  for (const Isa isa : present_isas()) {
+    for (const bool f16 : {false, true}) {
+      Random random(11);
+      const int type = f16 ? 0 : 1;
+      std::vector<float> k = random.gauss_vector(kKeys * kKeyDim);
+      std::vector<float> q = random.gauss_vector(kTokens * kHeads * kKeyDim);
+      std::vector<std::byte> both(at((kKeyDim + kValueDim) * 128 * 4)),
+          alone(at(kKeyDim * 128 * 4));
+      std::byte* both_page = both.data();
+      std::byte* alone_page = alone.data();
+      const Vectors keys = plain_rows(k.data(), kKeyDim);
+      const OpTable& table = cpu_op_table(isa);
+      KvAppendArgs append{keys, keys, &both_page, 0, kKeys, 1, kKeyDim, kValueDim, 128};
+      table.kv_append[type](append, {0, kKeys});
+      append.v = {};
+      append.pages = &alone_page;
+      append.values_in_keys = true;
+      table.kv_append[type](append, {0, kKeys});
+      const std::int32_t positions[] = {10, 65, 66, 69};
+      std::vector<float> expected(at(kTokens * kHeads * kValueDim)), out = expected;
+      const Vectors queries{q.data(), kHeads * kKeyDim, kHeads, 0, kKeyDim};
+      KvSegment segment{&both_page, kKeys, 0, true};
+      AttentionArgs args{queries, expected.data(), &segment,  1,   positions, kTokens, kHeads,
+                         1,       kKeyDim,         kValueDim, 128, 0,         0.1f,    0};
+      table.attention[type](args, {0, kTokens});
+      segment.pages = &alone_page;
+      args.out = out.data();
+      args.values_in_keys = true;
+      table.attention[type](args, {0, kTokens});
+      REQUIRE(out == expected);
+      REQUIRE(std::any_of(out.begin(), out.end(), [](float value) { return value != 0; }));
     }
   }
 }

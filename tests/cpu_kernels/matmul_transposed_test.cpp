@@ -5,8 +5,6 @@
 namespace windlass::test {
 namespace {
 
-constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
-
 struct Problem {
   Problem(DType type, std::int64_t n_in, std::int64_t n_out, std::int64_t n_tokens)
       : random(static_cast<std::uint32_t>(n_in * 100 + n_out)),
@@ -34,9 +32,12 @@ struct Problem {
 
 TEST_CASE("a transposed product equals its double-precision form, also added to what is there") {
   for (const Isa isa : present_isas()) {
-    for (const DType type : kTypes) {
+    for (const DType type : matmul_types()) {
       const auto function = cpu_op_table(isa).matmul_transposed[static_cast<int>(type)];
-      for (const std::int64_t n_out : {1, 7, 16, 33, 64, 131}) {
+      const std::int64_t block = dtype_info(type).block_weights;
+      std::vector<std::int64_t> sizes = {1, 7, 16, 33, 64, 131};
+      if (block > 1) sizes = {block, 256, 256 + block, 768};
+      for (const std::int64_t n_out : sizes) {
         for (const std::int64_t n_tokens : {1, 3, 4, 6}) {
           Problem problem(type, 41, n_out, n_tokens);
           std::vector<double> expected = reference_matmul_transposed(type, problem.args);
@@ -79,6 +80,28 @@ TEST_CASE("a transposed product has the same bits however its rows, columns and 
       function(one, {0, kOut});
     }
     REQUIRE(cut.columns() == whole.columns());
+  }
+}
+
+TEST_CASE("a transposed product of blocks has the same bits however it is cut") {
+  for (const Isa isa : present_isas()) {
+    for (const DType type : {DType::kQ4_0, DType::kQ4_K}) {
+      const auto function = cpu_op_table(isa).matmul_transposed[static_cast<int>(type)];
+      constexpr std::int64_t kIn = 50, kOut = 512, kTokens = 3;
+      Problem whole(type, kIn, kOut, kTokens), cut(type, kIn, kOut, kTokens);
+      function(whole.args, {0, kOut});
+      for (std::int64_t row = 0; row < kIn; row += 32) {
+        MatMulTransposedArgs part = cut.args;
+        part.weights += row * part.row_bytes;
+        part.x += row;
+        part.n_in = std::min<std::int64_t>(32, kIn - row);
+        part.accumulate = row > 0;
+        function(part, {0, 13});
+        function(part, {13, 300});
+        function(part, {300, kOut});
+      }
+      REQUIRE(cut.columns() == whole.columns());
+    }
   }
 }
 

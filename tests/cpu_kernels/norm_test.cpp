@@ -117,6 +117,29 @@ TEST_CASE("rope rotates pairs and leaves the rest of a head alone") {
   }
 }
 
+TEST_CASE("rope into another buffer gives the bits of rope in place, and leaves its input") {
+  for (const Isa isa : present_isas()) {
+    for (const bool interleaved : {false, true}) {
+      constexpr std::int64_t kTokens = 3, kHeads = 2, kDims = 22, kRow = 90, kOutRow = 70;
+      Random random(4);
+      std::vector<float> x = random.gauss_vector(kTokens * kRow), out(at(kTokens * kOutRow), 7.0f);
+      const std::vector<float> before = x;
+      const std::vector<float> cos = random.gauss_vector(kTokens * kDims);
+      const std::vector<float> sin = random.gauss_vector(kTokens * kDims);
+      const Vectors heads = {x.data(), kRow, kHeads, 0, 40};
+      RopeArgs args = {heads, cos.data(), sin.data(), kTokens, kHeads, kDims, interleaved};
+      args.out = {out.data(), kOutRow, kHeads, 0, 30};
+      cpu_op_table(isa).rope(args, {0, kTokens});
+      REQUIRE(x == before);
+      const std::vector<float> elsewhere = gathered(args.out, kTokens, kHeads, kDims);
+      REQUIRE(out[at(kDims)] == 7.0f);
+      args.out = {};
+      cpu_op_table(isa).rope(args, {0, kTokens});
+      REQUIRE(gathered(heads, kTokens, kHeads, kDims) == elsewhere);
+    }
+  }
+}
+
 TEST_CASE("rows add up, and a bias adds to each row; columns beside them stay") {
   for (const Isa isa : present_isas()) {
     for (const std::int64_t width : widths()) {

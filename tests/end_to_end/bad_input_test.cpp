@@ -67,6 +67,8 @@ TEST_CASE("a command line that is wrong is refused with the nearest right name")
       {run_with(model, {"-p", "x", "-ctk", "q4_0", "-ctv", "q4_0"}), 2, "q4_0"},
       {run_with(model, {"-p", "x", "--isa", "avx9"}), 2, "avx9"},
       {run_with(model, {"-p", "x", "stray"}), 2, "stray"},
+      {run_with(model, {"-p", "x", "--seed", "-1"}), 2, "-1 is not a whole number from 0"},
+      {run_with(model, {"-p", "x", "--seed", "18446744073709551616"}), 2, "not a whole number"},
       {run_with(model, {"-p", "x", "-f", "y"}), 2, "more than one prompt"},
       {run_with(model, {}), 2, "no prompt given"},
       {{"run", "-m", model}, 2, "give a prompt"},
@@ -127,6 +129,8 @@ TEST_CASE("a template or tools that cannot be used are refused by file and line"
   check({with("--tools", folder / "object.json"), 2, "object.json is not a JSON array of tools"});
   check({with("--tools", folder / "text.json"), 2, "text.json: tool 0 is not a JSON object"});
   check({with("--tools", folder / "none.json"), 1, "none.json"});
+  write_bytes(folder / "tools.json", R"([{"type":"function","function":{"name":"f"}}])");
+  check({with("--tools", folder / "tools.json"), 2, "--tools cannot act"});
 }
 
 TEST_CASE("a prompt that is empty, too long or not of the vocabulary is refused with numbers") {

@@ -44,7 +44,7 @@ TEST_CASE("rows that 256 does not divide get another type, and convert says so")
   windlass_json({"synth", model, "--layers", "1", "--embd", "96", "--ffn", "256", "--heads", "4",
                  "--head-dim", "24", "--vocab", "64", "--type", "f16", "--embd-type", "f16"});
   const std::map<std::string, std::string> fallbacks = {
-      {"q2_k", "IQ4_NL"}, {"q3_k", "IQ4_NL"}, {"q4_k", "Q5_0"}, {"q5_k", "Q5_1"}, {"q6_k", "Q8_0"}};
+      {"q2_k", "Q4_0"}, {"q3_k", "Q4_0"}, {"q4_k", "Q5_0"}, {"q5_k", "Q5_1"}, {"q6_k", "Q8_0"}};
   for (const auto& [type, fallback] : fallbacks) {
     const auto report = windlass_json({"convert", "-m", model, out, "--type", type});
     INFO(type);

@@ -1,4 +1,6 @@
 // Hugging Face folders through the program: every command that takes a model takes them.
+#include <fmt/format.h>
+
 #include <filesystem>
 
 #include "tests/end_to_end/program.h"
@@ -29,6 +31,34 @@ TEST_CASE("info says of a folder what it says of a GGUF") {
   // The GGUF has the eight RoPE factors as a tensor.
   CHECK(folder["parameters"].get<int>() + 8 == gguf["parameters"].get<int>());
   for (const auto& [key, value] : gguf.items()) CHECK(folder.contains(key));
+}
+
+TEST_CASE("info names the chat template, of a folder and of the GGUF made of it") {
+  const Folder source, target;
+  for (const auto& entry : std::filesystem::directory_iterator(golden("models/llama"))) {
+    if (entry.is_regular_file()) {
+      std::filesystem::copy(entry.path(), source.path() / entry.path().filename());
+    }
+  }
+  const auto named = [](const std::string& model) {
+    return windlass_json({"info", "-m", model})["chat_template"];
+  };
+  CHECK(named(source.path().string())["name"] == "");
+  const std::string chatml =
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+  const std::string own = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+  for (const auto& [text, name] : {std::pair{chatml, "chatml"}, std::pair{own, "custom"}}) {
+    write_bytes(source / "chat_template.jinja", text);
+    const std::string out = target / (std::string(name) + ".gguf");
+    windlass_json({"convert", "-m", source.path().string(), out, "--type", "f16"});
+    for (const std::string& model : {source.path().string(), out}) {
+      CHECK(named(model)["name"] == name);
+      CHECK(named(model)["bytes"] == text.size());
+      CHECK_THAT(windlass({"info", "-m", model}).out,
+                 Contains(fmt::format("chat_template {} ({} bytes)", name, text.size())));
+    }
+  }
 }
 
 TEST_CASE("a folder is planned, examined and run like a file") {

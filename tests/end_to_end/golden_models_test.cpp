@@ -1,5 +1,7 @@
 // Logits and greedy tokens of the tiny golden models, through the program, within the tolerances of
 // the golden data.
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <string>
 
@@ -40,17 +42,58 @@ const std::vector<std::string> kFloatModels = {
     "falcon_new",
     "gpt2",
     "starcoder2",
+    "stablelm",
+    "mixtral",
+    "qwen3moe",
+    "deepseek2",
 };
 
 // What stands for the Hugging Face folder itself.
 const std::string kFolder;
 
-// Those whose weights are in tests/golden as safetensors: each way in which the numbers lie
-// otherwise there than in a GGUF, shards, 16-bit weights, and the models that no GGUF can hold.
+// All golden folders, those that no GGUF can hold too.
 const std::vector<std::string> kFolders = {
-    "llama3_rope",        "mistral",    "mistral_swa", "qwen2", "qwen3", "gemma2",
-    "phi3_longrope_long", "falcon_new", "starcoder2",  "gpt2",  "opt",
+    "llama",
+    "llama3_rope",
+    "mistral",
+    "mistral_swa",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3",
+    "phi3",
+    "phi3_longrope_long",
+    "phi3_longrope_short",
+    "falcon",
+    "falcon_new",
+    "gpt2",
+    "opt",
+    "starcoder2",
+    "stablelm",
+    "mixtral",
+    "qwen3moe",
+    "deepseek2",
 };
+
+// A rounding flips the choice of experts where two nearly tie: there a position may be off by more.
+bool chooses_experts(const std::string& model) {
+  return model == "mixtral" || model == "qwen3moe" || model == "deepseek2";
+}
+
+// Positions of the logits with an element further off than the tolerance.
+int positions_off(const std::vector<float>& logits, const std::vector<float>& expected,
+                  double tolerance) {
+  constexpr std::size_t kVocabulary = 512;
+  int off = 0;
+  for (std::size_t row = 0; row < logits.size(); row += kVocabulary) {
+    double worst = 0;
+    for (std::size_t i = row; i < row + kVocabulary; ++i) {
+      worst = std::max(worst, std::abs(static_cast<double>(logits[i] - expected[i])));
+    }
+    off += worst > tolerance ? 1 : 0;
+  }
+  return off;
+}
 
 void check_logits(const std::string& model, const Arguments& flags, const Tolerance& tolerance,
                   const std::string& file = "model.gguf") {
@@ -59,11 +102,14 @@ void check_logits(const std::string& model, const Arguments& flags, const Tolera
     write_ids(folder / "ids.json",
               read_npy<std::int32_t>(prompt_file(model, prompt, "ids"), "<i4").values);
     const auto expected = read_npy<float>(prompt_file(model, prompt, "logits"), "<f4");
-    const auto error = difference(
-        as_floats(logits_bytes(golden("models/" + model + "/" + file), folder / "ids.json", flags)),
-        expected.values);
+    const auto logits =
+        as_floats(logits_bytes(golden("models/" + model + "/" + file), folder / "ids.json", flags));
+    const auto error = difference(logits, expected.values);
     INFO(model << " prompt " << prompt << ": max " << error.max << ", mean " << error.mean);
-    CHECK(error.max <= tolerance.max);
+    const bool may_flip = chooses_experts(model) && tolerance.max > kFloat32.max;
+    const auto positions = static_cast<int>(logits.size() / 512);
+    CHECK(positions_off(logits, expected.values, tolerance.max) <=
+          (may_flip ? (positions + 99) / 100 : 0));
     CHECK(error.mean <= tolerance.mean);
   }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "pipeline/expert_runs.h"
 #include "pipeline/planner.h"
 #include "tests/pipeline/golden_model.h"
 #include "tests/pipeline/rig.h"
@@ -26,6 +27,10 @@ struct Cut {
       for (std::int32_t i = 0; i < static_cast<std::int32_t>(blocks.blocks().size()); ++i) {
         const Run run = make_run(blocks, {BlockId{i}, 1});
         placement.slot_bytes = std::max(placement.slot_bytes, run.aligned.size_bytes);
+      }
+      for (const Run& run : expert_runs(graph, blocks)) {
+        placement.expert_slots = kMinExpertSlots;
+        placement.expert_slot_bytes = std::max(placement.expert_slot_bytes, run.aligned.size_bytes);
       }
     } else {
       HostNeeds needs;
@@ -60,8 +65,9 @@ struct Cut {
   Plan plan;
 };
 
-const std::vector<std::string> kModels = {"llama", "qwen2",  "qwen3", "gemma2",     "gemma3",
-                                          "phi3",  "falcon", "gpt2",  "falcon_new", "starcoder2"};
+const std::vector<std::string> kModels = {
+    "llama", "qwen2",      "qwen3",      "gemma2",   "gemma3",  "phi3",     "falcon",
+    "gpt2",  "falcon_new", "starcoder2", "stablelm", "mixtral", "qwen3moe", "deepseek2"};
 
 TEST_CASE(
     "every architecture gives the same bits with all weights streamed as with all in memory") {

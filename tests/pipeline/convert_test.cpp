@@ -6,12 +6,17 @@
 
 #include <csignal>
 #include <filesystem>
+#include <string>
 
 #include "src/base/error.h"
 #include "src/base/half.h"
 #include "src/format/gguf.h"
+#include "src/model/gguf_layout.h"
+#include "src/model/hf_folder.h"
+#include "src/model/model.h"
 #include "tests/support/catch.h"
 #include "tests/support/reference_ops.h"
+#include "tests/support/tiny_folder.h"
 #include "tests/support/tiny_model.h"
 
 namespace windlass {
@@ -127,6 +132,34 @@ TEST_CASE("neither memory nor threads change what is written") {
   CHECK_THROWS_WITH(convert_model(source, options, kQuiet), Contains("give --ram"));
 }
 
+// What the refusal of less names.
+std::int64_t least_memory(const TensorTable& source, ConvertOptions options) {
+  options.memory_bytes = 1;
+  try {
+    convert_model(source, options, kQuiet);
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    return std::stoll(message.substr(message.find("--ram ") + 6));
+  }
+  return 0;
+}
+
+// In a child that SIGKILL ends after so many pieces.
+void convert_until_killed(const TensorTable& source, ConvertOptions options, int pieces) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    options.threads = 1;  // oneTBB's threads are not there after a fork
+    convert_model(source, options, [&](std::int64_t, std::int64_t, const char*) {
+      if (--pieces == 0) ::kill(::getpid(), SIGKILL);
+    });
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+}
+
 TEST_CASE("an interrupted conversion is gone on from, and gives the same bytes") {
   const TempDir folder;
   write_source(folder.file("in"), DType::kF32);
@@ -136,20 +169,7 @@ TEST_CASE("an interrupted conversion is gone on from, and gives the same bytes")
   convert_model(source, options, kQuiet);
   const std::string expected = read_file(folder.file("out"));
   std::filesystem::remove(folder.file("out"));
-  // A child is killed by SIGKILL after its 20th piece.
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    options.threads = 1;  // oneTBB's threads are not there after a fork
-    int pieces = 0;
-    convert_model(source, options, [&](std::int64_t, std::int64_t, const char*) {
-      if (++pieces == 20) ::kill(::getpid(), SIGKILL);
-    });
-    ::_exit(0);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFSIGNALED(status));
+  convert_until_killed(source, options, 20);
   REQUIRE_FALSE(std::filesystem::exists(folder.file("out")));
   const auto left =
       static_cast<std::int64_t>(std::filesystem::file_size(folder.file("out.partial")));
@@ -182,6 +202,70 @@ TEST_CASE("an interrupted conversion is gone on from, and gives the same bytes")
   CHECK(read_file(folder.file("out")) == expected);
   CHECK_FALSE(std::filesystem::exists(folder.file("out.partial")));
   CHECK_FALSE(std::filesystem::exists(folder.file("out.partial.journal")));
+}
+
+TEST_CASE("a folder's conversion is gone on from in the middle of a permuted matrix") {
+  const TempDir folder;
+  for (const std::string model : {"llama3_rope", "falcon_new", "gpt2"}) {
+    const TensorTable source =
+        read_tensor_table(WINDLASS_SOURCE_DIR "/tests/golden/models/" + model);
+    ConvertOptions options = options_for(folder.file(model), DType::kQ8_0);
+    convert_model(source, options, kQuiet);
+    const std::string expected = read_file(folder.file(model));
+    std::filesystem::remove(folder.file(model));
+    options.memory_bytes = least_memory(source, options) + 5000;
+    for (const int pieces : {7, 31, 60}) {  // each goes on from where the one before was killed
+      convert_until_killed(source, options, pieces);
+      const auto left = std::filesystem::file_size(folder.file(model + ".partial"));
+      INFO(model << " after " << left << " of " << expected.size());
+      CHECK(left < expected.size());
+    }
+    const ConvertReport report = convert_model(source, options, kQuiet);
+    CHECK(report.resumed_bytes > 0);
+    CHECK(read_file(folder.file(model)) == expected);
+  }
+}
+
+TEST_CASE("a folder whose settings have changed is converted from the beginning") {
+  const TempDir folder;
+  testing::TinyFolder model;
+  model.config["rope_scaling"] = {{"rope_type", "llama3"},
+                                  {"factor", 8.0},
+                                  {"low_freq_factor", 1.0},
+                                  {"high_freq_factor", 4.0},
+                                  {"original_max_position_embeddings", 64}};
+  model.write(folder);
+  const ConvertOptions options = options_for(folder.file("out"), DType::kF16);
+  convert_until_killed(read_hf_folder(folder.file(".")), options, 9);
+  CHECK(std::filesystem::exists(folder.file("out.partial")));
+  // The factors are tensor data: neither the header nor the weights' file tells.
+  model.config["rope_scaling"]["factor"] = 4.0;
+  testing::write_file(folder.file("config.json"), model.config.dump());
+  CHECK(convert_model(read_hf_folder(folder.file(".")), options, kQuiet).resumed_bytes == 0);
+}
+
+TEST_CASE("experts of a folder become one tensor, in their order") {
+  TensorTable table;
+  table.files = {{"a", 1 << 20}};
+  table.metadata["general.architecture"] = std::string("any");
+  for (const int expert : {1, 10, 2, 0, 3, 4, 5, 6, 7, 8, 9}) {
+    TensorInfo info{fmt::format("blk.0.ffn_up.{}.weight", expert),
+                    DType::kBF16,
+                    {6, 4},
+                    {FileId{0}, expert * 48, 48}};
+    table.tensors.push_back(std::move(info));
+  }
+  table.build_index();
+  ModelSpec spec;
+  spec.arch = find_architecture("llama");
+  const std::vector<GgufTensor> layout = gguf_layout(table, spec);
+  REQUIRE(layout.size() == 1);
+  CHECK(layout[0].name == "blk.0.ffn_up_exps.weight");
+  CHECK(layout[0].shape == std::vector<std::int64_t>{11, 6, 4});
+  for (int expert = 0; expert < 11; ++expert) {
+    CHECK(table.at(layout[0].sources[static_cast<std::size_t>(expert)]).extent.offset_bytes ==
+          expert * 48);
+  }
 }
 
 TEST_CASE("what cannot be converted is named") {

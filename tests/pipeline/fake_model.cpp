@@ -17,15 +17,20 @@ FakeModel::FakeModel() {
                    {"logits", BufferKind::kF32, kColumns, RowSet::kLogits, true}};
 }
 
-TensorId FakeModel::add_tensor(std::int64_t n_rows) {
+TensorId FakeModel::add_tensor(std::int64_t n_rows) { return add_tensor_of({n_rows, kColumns}); }
+TensorId FakeModel::add_stack(std::int64_t n_matrices, std::int64_t n_rows) {
+  return add_tensor_of({n_matrices, n_rows, kColumns});
+}
+
+TensorId FakeModel::add_tensor_of(std::vector<std::int64_t> shape) {
   TensorInfo info;
   info.name = "tensor." + std::to_string(tensors.tensors.size());
   info.type = DType::kF32;
-  info.shape = {n_rows, kColumns};
+  info.shape = std::move(shape);
   // A header before the first tensor, and none of them on a page border.
   const std::int64_t offset =
       tensors.tensors.empty() ? 992 : align_up(tensors.tensors.back().extent.end_bytes(), 32);
-  info.extent = {FileId{0}, offset, n_rows * kRowBytes};
+  info.extent = {FileId{0}, offset, info.n_rows() * kRowBytes};
   tensors.files.front().size_bytes = info.extent.end_bytes();
   tensors.tensors.push_back(info);
   return TensorId{static_cast<std::int32_t>(tensors.tensors.size()) - 1};
@@ -51,6 +56,18 @@ void FakeModel::add_norm() {
 }
 void FakeModel::add_product(std::int64_t n_rows) {
   add_op(OpKind::kMatMul, add_tensor(n_rows), kHidden, kOut, RowSet::kTokens);
+}
+void FakeModel::add_experts(std::int64_t n_experts, std::int64_t n_chosen, std::int64_t n_rows) {
+  GraphOp& route = add_op(OpKind::kRoute, kNoTensor, kHidden, kHidden, RowSet::kTokens);
+  route.n_stacked = n_experts;
+  route.n_chosen = n_chosen;
+  for (int i = 0; i < 2; ++i) {
+    const TensorId stack = add_stack(n_experts, n_rows);
+    GraphOp& product = add_op(OpKind::kMatMul, stack, kHidden, kOut, RowSet::kRouted);
+    product.stack = StackKind::kRouted;
+    product.n_stacked = n_experts;
+    product.n_chosen = n_chosen;
+  }
 }
 void FakeModel::add_head(TensorId weight) {
   add_op(OpKind::kMatMul, weight, kHidden, kLogits, RowSet::kLogits);
@@ -78,6 +95,22 @@ FakeModel random_model(std::mt19937_64& random) {
   }
   const bool tied = pick(0, 1) == 1;
   model.add_head(tied ? embedding : model.add_tensor(pick(20, 900)));
+  return model;
+}
+
+FakeModel random_mixture(std::mt19937_64& random) {
+  const auto pick = [&](std::int64_t least, std::int64_t most) {
+    return std::uniform_int_distribution<std::int64_t>(least, most)(random);
+  };
+  FakeModel model;
+  model.add_embedding(model.add_tensor(pick(20, 900)));
+  for (std::int64_t layer = pick(1, 5); layer > 0; --layer) {
+    model.add_norm();
+    for (std::int64_t n = pick(1, 3); n > 0; --n) model.add_product(pick(1, 640));
+    const std::int64_t experts = pick(2, 16);
+    model.add_experts(experts, pick(1, experts), pick(1, 600));
+  }
+  model.add_head(model.add_tensor(pick(20, 900)));
   return model;
 }
 

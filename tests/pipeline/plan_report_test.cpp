@@ -119,5 +119,36 @@ TEST_CASE("the JSON of a plan report repeats its numbers, and the text names the
   CHECK_THAT(text, Contains(r.report.next_best));
 }
 
+TEST_CASE("a mixture's plan names its expert cache, what it is expected to find and to read") {
+  const Model model = golden_model("qwen3moe");
+  EngineOptions options = exact_options(64);
+  options.ram_bytes = least_ram(model, options) + 100 * kKiB;
+  const PlanReport report = make_plan_report(model, options, test_profile(), 0);
+  CHECK(report.expert_slots >= 2);
+  CHECK(report.expert_slots < report.expert_matrices);
+  CHECK(report.decode_expert_slots > 0);
+  CHECK(report.decode_pinned_bytes < report.activation_bytes);
+  CHECK(report.expert_hit_rate > 0);
+  CHECK(report.expert_hit_rate < 1);
+  CHECK(report.streamed_bytes > 0);
+  CHECK(report.streamed_bytes <= report.decode.disk_bytes);
+  CHECK(report.pinned_bytes + report.ring_bytes + report.expert_cache_bytes + report.kv_bytes +
+            report.activation_bytes + report.staging_bytes + report.table_bytes <=
+        report.ram_bytes);
+  CHECK_THAT(report.text(), Contains("expert cache"));
+  CHECK_THAT(report.text(), Contains(", expected hit rate "));
+  const nlohmann::json host = report.json()["placement"]["host"];
+  CHECK(host["expert_slots"] == report.expert_slots);
+  CHECK(host["expert_matrices"] == report.expert_matrices);
+  CHECK(host["expert_cache_bytes"] == report.expert_cache_bytes);
+  CHECK(host["expected_expert_hit_rate"] == report.expert_hit_rate);
+
+  options.ram_bytes = report.all_in_ram_bytes;
+  const PlanReport all = make_plan_report(model, options, test_profile(), 0);
+  CHECK(all.expert_slots == 0);
+  CHECK(all.touched_bytes < all.pinned_bytes);  // a step uses few of the experts
+  CHECK_THAT(all.text(), !Contains("expert cache"));
+}
+
 }  // namespace
 }  // namespace windlass

@@ -70,9 +70,24 @@ TEST_CASE("the receipt for people names what bound the run") {
   CHECK_THAT(text, !Contains("prefill:"));
 }
 
+TEST_CASE("a receipt counts experts where there is a cache of them") {
+  Receipt receipt = sample();
+  CHECK_FALSE(to_json(receipt)["decode"].contains("experts"));
+  CHECK_THAT(format_receipt(receipt), !Contains("expert"));
+  receipt.decode.expert_hits = 30;
+  receipt.decode.expert_misses = 10;
+  receipt.decode.expected_expert_hit_rate = 0.5;
+  const nlohmann::json experts = to_json(receipt)["decode"]["experts"];
+  CHECK(experts["hits"] == 30);
+  CHECK(experts["misses"] == 10);
+  CHECK(experts["hit_rate"] == 0.75);
+  CHECK(experts["expected_hit_rate"] == 0.5);
+  CHECK_THAT(format_receipt(receipt), Contains("30 of 40 matrices were there, 75 %"));
+}
+
 void add(PhaseMeter& meter, const StepLoad& load, double wall_s, std::int64_t bytes) {
-  const Counters before{7.0, {100, 1, 0.5}, {1.0, 0}};
-  meter.add(load, before, {7.0 + wall_s, {100 + bytes, 2, 0.75}, {1.25, 0}});
+  const Counters before{7.0, {100, 1, 0.5}, {1.0, 0}, {20, 5}};
+  meter.add(load, before, {7.0 + wall_s, {100 + bytes, 2, 0.75}, {1.25, 0}, {23, 9}});
 }
 
 TEST_CASE("a phase meter adds up the difference that each step made") {
@@ -86,6 +101,8 @@ TEST_CASE("a phase meter adds up the difference that each step made") {
   CHECK(receipt.disk_to_host.bytes == 1500);
   CHECK(receipt.disk_to_host.busy_s == 0.5);
   CHECK(receipt.cpu_busy_s == 0.5);
+  CHECK(receipt.expert_hits == 6);
+  CHECK(receipt.expert_misses == 8);
 }
 
 TEST_CASE("a phase is held against the mean forecast of its steps and the bottleneck of most") {

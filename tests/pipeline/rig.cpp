@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pipeline/expert_runs.h"
+
 namespace windlass::test {
 namespace {
 
@@ -16,10 +18,12 @@ std::int64_t ring_bytes(const Placement& placement) {
 Rig::Rig(const RigModel& model, const RigOptions& options)
     : layout_(make_activation_layout(model.graph, model.spec, options.token_rows,
                                      options.logits_rows, options.tile_columns)),
-      memory_(options.placement.pinned_bytes + ring_bytes(options.placement) + kDirectAlignment),
+      memory_(options.placement.pinned_bytes + ring_bytes(options.placement) +
+              options.placement.expert_bytes() + kDirectAlignment),
       activations_(layout_.size_bytes),
       staging_(kStagingBytes),
       store_(model.tensors.files),
+      expert_runs_(expert_runs(model.graph, model.blocks)),
       io(options.faults),
       tiers(model.tensors, model.blocks, store_, io, TierManagerOptions{}),
       team_(options.threads),
@@ -28,7 +32,10 @@ Rig::Rig(const RigModel& model, const RigOptions& options)
                cpu_op_table(Isa::kScalar), team_, activations_.data(), staging_.span()}),
       ring(tiers, memory_.data() + options.placement.pinned_bytes, options.placement.ring_slots,
            options.placement.slot_bytes),
-      executor(tiers, runner_, ring, 64, options.overlap, nullptr) {
+      experts(tiers, expert_runs_,
+              {memory_.data() + options.placement.pinned_bytes + ring_bytes(options.placement),
+               nullptr, options.placement.expert_slots, 0, options.placement.expert_slot_bytes}),
+      executor(tiers, runner_, ring, experts, 64, options.overlap, nullptr) {
   std::vector<TierManager::Placed> placed;
   for (const PlacedRun& run : options.placement.pinned) {
     placed.push_back({run.run, memory_.data() + run.arena_offset_bytes});

@@ -20,7 +20,7 @@ struct RigModel {
 };
 
 struct RigOptions {
-  Placement placement;  // pinned runs and ring
+  Placement placement;  // pinned runs, ring and expert cache
   std::int64_t token_rows = 8, logits_rows = 8, tile_columns = 1024;
   bool overlap = true;
   int threads = 2;
@@ -37,9 +37,10 @@ class Rig {
 
  private:
   ActivationLayout layout_;
-  AlignedMemory memory_;  // pinned runs, ring
+  AlignedMemory memory_;  // pinned runs, ring, expert cache
   AlignedMemory activations_, staging_;
   DiskStore store_;
+  std::vector<Run> expert_runs_;
 
  public:
   FaultIoEngine io;
@@ -52,6 +53,7 @@ class Rig {
 
  public:
   Ring ring;
+  ExpertCache experts;
   Executor executor;
 };
 
@@ -62,7 +64,8 @@ struct Sequence {
         arena(shape_of(spec).size_bytes(context_tokens)),
         kv(shape_of(spec), context_tokens, arena, budget) {}
   static KvShape shape_of(const ModelSpec& spec) {
-    return {spec.n_layers, spec.n_kv_heads, spec.head_dim, spec.value_dim, KvType::kF32};
+    return {spec.n_layers,  spec.n_kv_heads, spec.head_dim,
+            spec.value_dim, KvType::kF32,    spec.latent.has_value()};
   }
   // The next tokens as a span; the last logits_rows of them want logits.
   Span span(std::span<const std::int32_t> ids, std::int64_t logits_rows) {

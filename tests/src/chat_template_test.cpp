@@ -116,4 +116,17 @@ TEST_CASE("an error is one line that names the template, its line and the constr
         "changed");
 }
 
+TEST_CASE("a template is known for the built-in one that renders as it does") {
+  for (const BuiltinChatTemplate& builtin : builtin_chat_templates()) {
+    CHECK(equal_builtin_chat_template(builtin.source) == builtin.name);
+  }
+  // The same prompts from another text.
+  CHECK(equal_builtin_chat_template(
+            "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + "
+            "'<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}"
+            "{{ '<|im_start|>assistant\\n' }}{% endif %}") == "chatml");
+  CHECK(equal_builtin_chat_template("{{ messages[0].content }}").empty());
+  CHECK(equal_builtin_chat_template("{% for %}").empty());
+}
+
 }  // namespace windlass

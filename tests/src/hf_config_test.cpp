@@ -48,7 +48,7 @@ std::vector<std::string> golden_models() {
       names.push_back(entry.path().filename());
     }
   }
-  REQUIRE(names.size() == 19);
+  REQUIRE(names.size() == 20);
   return names;
 }
 
@@ -71,7 +71,7 @@ void check_against_gguf(const TensorTable& gguf, const TensorTable& table) {
     // A window of 0 is none.
     if (found == table.metadata.end() && number_of(value) == 0) continue;
     REQUIRE(found != table.metadata.end());
-    if (std::holds_alternative<std::string>(value)) {
+    if (std::holds_alternative<std::string>(value) || std::holds_alternative<bool>(value)) {
       CHECK(value == found->second);
     } else {
       CHECK(number_of(found->second) == Approx(number_of(value)).epsilon(1e-6));
@@ -147,6 +147,41 @@ TEST_CASE("YaRN's attention factor is stated without the part that the metadata 
   CHECK(*table.find_float("llama.rope.scaling.yarn_attn_factor") * (1 + 0.1 * std::log(4.0)) ==
         Approx(1.5));
   CHECK(table.find_int("llama.rope.scaling.original_context_length", 1, 1000) == 512);
+}
+
+TEST_CASE("DeepSeek's temperature is stated as GGUF has it, a tenth of mscale_all_dim") {
+  nlohmann::json config = golden_config("deepseek2");
+  config["rope_scaling"] = {{"type", "yarn"},
+                            {"factor", 40},
+                            {"mscale", 0.707},
+                            {"mscale_all_dim", 0.707},
+                            {"original_max_position_embeddings", 512}};
+  const TensorTable table = table_from(config);
+  CHECK(*table.find_float("deepseek2.rope.scaling.yarn_log_multiplier") == Approx(0.0707));
+  config["rope_scaling"]["mscale"] = 1.0;
+  CHECK_THAT(error_of(config, ErrorCode::kUnsupported), Contains("'mscale'"));
+}
+
+TEST_CASE("groups of experts count where the method of choosing says so") {
+  nlohmann::json config = golden_config("deepseek2");
+  config["n_group"] = 4;
+  config["topk_group"] = 2;
+  CHECK(table_from(config).find_int("deepseek2.expert_group_count", 0, 9) == 1);
+  CHECK(table_from(config).find_int("deepseek2.expert_group_used_count", 0, 9) == 1);
+  config["topk_method"] = "group_limited_greedy";
+  CHECK(table_from(config).find_int("deepseek2.expert_group_count", 0, 9) == 4);
+  CHECK(table_from(config).find_int("deepseek2.expert_group_used_count", 0, 9) == 2);
+  config["topk_method"] = "noaux_tc";
+  CHECK_THAT(error_of(config, ErrorCode::kUnsupported),
+             Contains("'topk_method' is 'noaux_tc'; supported: greedy, group_limited_greedy"));
+}
+
+TEST_CASE("shares are normalised where config.json says so, whatever the family's files mean") {
+  nlohmann::json config = golden_config("qwen3moe");
+  CHECK(table_from(config).find_bool("qwen3moe.expert_weights_norm") == true);
+  config.erase("norm_topk_prob");  // transformers' default
+  CHECK(table_from(config).find_bool("qwen3moe.expert_weights_norm") == false);
+  CHECK_FALSE(table_from(golden_config("mixtral")).find_bool("llama.expert_weights_norm"));
 }
 
 TEST_CASE("a setting that is not computed is refused with what is supported") {

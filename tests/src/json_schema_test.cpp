@@ -252,6 +252,22 @@ TEST_CASE("bounded numbers stay within their bounds") {
   for (const char* text : {"-1.5", "-1.25", "-2", "2.5", "3"}) CHECK_FALSE(accepts(around, text));
 }
 
+TEST_CASE("annotations and bounds as generators of schemas write them are taken") {
+  // Pydantic, Zod and OpenAPI.
+  const std::string kind =
+      R"({"description":"which","allOf":[{"$ref":"#/$defs/K"}],"$defs":{"K":{"title":"K",)"
+      R"("description":"An enumeration.","enum":["a","b"],"type":"string"}}})";
+  CHECK(accepts(kind, "\"a\""));
+  CHECK_FALSE(accepts(kind, "\"c\""));
+  const std::string whole =
+      R"({"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991})";
+  CHECK(accepts(whole, "-9007199254740991"));
+  CHECK_FALSE(accepts(whole, "9007199254740992"));
+  CHECK(accepts(R"({"type":"integer","maximum":18446744073709551615})", "12"));
+  CHECK(accepts(R"({"type":"integer","format":"int64","x-order":1})", "7"));
+  CHECK(accepts(R"({"type":"array","prefixItems":[],"items":{"type":"null"}})", "[null]"));
+}
+
 TEST_CASE("two choices joined by allOf hold both") {
   const std::string schema =
       R"({"anyOf":[{"enum":[1,2,3]},{"enum":[7]}],"allOf":[{"anyOf":[{"enum":[2,7]},{"enum":[3]}]}]})";

@@ -14,6 +14,7 @@ namespace {
 
 using testing::table_of;
 using testing::TinyLlama;
+using testing::TinyMixture;
 
 struct Built {
   TensorTable table;
@@ -192,13 +193,13 @@ TEST_CASE("without an output matrix the embedding serves as the head") {
 namespace {
 
 // The ops of one layer of a golden model, without the names' prefix.
-std::vector<std::string> layer_ops(const std::string& name) {
+std::vector<std::string> layer_ops(const std::string& name, int layer = 0) {
   const TensorTable table =
       read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/" + name + "/model.gguf");
   std::vector<std::string> ops;
   for (const GraphOp& op :
        build_layer_graph(read_model_spec(table), table, Activations::kInt8).ops) {
-    if (op.layer == 0) ops.push_back(op.label.substr(6));
+    if (op.layer == layer) ops.push_back(op.label.substr(6));
   }
   return ops;
 }
@@ -227,6 +228,119 @@ TEST_CASE("layers of other architectures have the parts that their descriptions 
                                          "kv_append", "attention", "attn_output", "ffn_norm",
                                          "ffn_up",    "ffn_act",   "ffn_down"};
   CHECK(layer_ops("phi3") == phi3);
+}
+
+TEST_CASE("a mixture's rows are routed before the shared network and go home after the experts") {
+  const std::vector<std::string> mixtral = {
+      "attn_norm", "attn_q",        "attn_k",      "attn_v",       "rope_q",        "rope_k",
+      "kv_append", "attention",     "attn_output", "ffn_norm",     "ffn_gate_inp",  "route",
+      "gather",    "ffn_gate_exps", "ffn_up_exps", "ffn_act_exps", "ffn_down_exps", "combine"};
+  CHECK(layer_ops("mixtral") == mixtral);
+  const std::vector<std::string> latent = {
+      "attn_norm",      "attn_kv_a_mqa", "attn_q_a",    "attn_q_a_norm", "attn_q_b",
+      "attn_kv_a_norm", "rope_k",        "attn_k_b",    "rope_q",        "kv_append",
+      "attention",      "attn_v_b",      "attn_output", "ffn_norm"};
+  std::vector<std::string> dense = latent, routed = latent;
+  const std::vector<std::string> plain = {"ffn_gate", "ffn_up", "ffn_act", "ffn_down"};
+  dense.insert(dense.end(), plain.begin(), plain.end());
+  CHECK(layer_ops("deepseek2", 0) == dense);
+  const std::vector<std::string> experts = {"ffn_gate_inp", "route",         "ffn_gate_shexp",
+                                            "ffn_up_shexp", "ffn_act_shexp", "ffn_down_shexp",
+                                            "gather",       "ffn_gate_exps", "ffn_up_exps",
+                                            "ffn_act_exps", "ffn_down_exps", "combine"};
+  routed.insert(routed.end(), experts.begin(), experts.end());
+  CHECK(layer_ops("deepseek2", 1) == routed);
+}
+
+TEST_CASE("experts are matrices of one tensor, or tensors of their own") {
+  const TinyMixture stacked;
+  const Built one = build(stacked, Activations::kInt8);
+  const GraphOp& up = one.op("blk.0.ffn_up_exps");
+  CHECK(up.stack == StackKind::kRouted);
+  CHECK(up.rows == RowSet::kRouted);
+  CHECK(up.n_stacked == 4);
+  CHECK(up.n_chosen == 2);
+  CHECK(up.stacked.empty());
+  CHECK(one.buffer(up.in).kind == BufferKind::kQ8);
+  CHECK(one.buffer(up.in).rows == RowSet::kRouted);
+  const TensorRows rows = stacked_rows(up, one.table, 3);
+  CHECK(rows.tensor == up.weight);
+  CHECK(rows.first_row == 3 * 64);
+  CHECK(rows.n_rows == 64);
+  CHECK(one.op("blk.0.combine").out.buffer == one.op("blk.0.attn_output").out.buffer);
+
+  TinyMixture apart;
+  apart.split_experts();
+  const Built each = build(apart, Activations::kInt8);
+  const GraphOp& down = each.op("blk.0.ffn_down_exps");
+  REQUIRE(down.stacked.size() == 4);
+  CHECK(down.weight == down.stacked.front());
+  CHECK(each.table.at(down.stacked[2]).name == "blk.0.ffn_down.2.weight");
+  CHECK(stacked_rows(down, each.table, 2).tensor == down.stacked[2]);
+  CHECK(stacked_rows(down, each.table, 2).first_row == 0);
+}
+
+TEST_CASE("the bias of choosing experts goes to the routing, not to the scores") {
+  TinyMixture model;
+  CHECK(build(model, Activations::kInt8).op("blk.0.route").weight == kNoTensor);
+  model.tensors.push_back({"blk.0.exp_probs_b.bias", DType::kF32, {4}});
+  const Built built = build(model, Activations::kInt8);
+  CHECK(built.table.at(built.op("blk.0.route").weight).name == "blk.0.exp_probs_b.bias");
+  CHECK(built.op("blk.0.ffn_gate_inp").in.present());
+  for (const GraphOp& op : built.graph.ops) CHECK(op.kind != OpKind::kAddBias);
+}
+
+namespace {
+
+// The golden deepseek2 with tensors renamed and reshaped: a table without data.
+Built rebuilt(const std::map<std::string, std::pair<std::string, std::vector<std::int64_t>>>& parts,
+              const std::vector<std::string>& absent) {
+  Built built;
+  built.table = read_gguf(WINDLASS_SOURCE_DIR "/tests/golden/models/deepseek2/model.gguf");
+  std::vector<TensorInfo>& tensors = built.table.tensors;
+  std::erase_if(tensors, [&](const TensorInfo& tensor) {
+    const std::string part = tensor.name.substr(tensor.name.find('.', 4) + 1);
+    return std::find(absent.begin(), absent.end(), part) != absent.end();
+  });
+  for (TensorInfo& tensor : tensors) {
+    if (!tensor.name.starts_with("blk.")) continue;
+    const std::size_t part = tensor.name.find('.', 4) + 1;
+    const auto found = parts.find(tensor.name.substr(part));
+    if (found == parts.end()) continue;
+    tensor.name = tensor.name.substr(0, part) + found->second.first;
+    tensor.shape = found->second.second;
+  }
+  built.table.metadata.erase("deepseek2.attention.q_lora_rank");
+  built.table.build_index();
+  built.graph = build_layer_graph(read_model_spec(built.table), built.table, Activations::kExact);
+  return built;
+}
+
+}  // namespace
+
+TEST_CASE("latent queries come straight from the residual where a file has no rank for them") {
+  const Built built = rebuilt({{"attn_q_b.weight", {"attn_q.weight", {128, 64}}}},
+                              {"attn_q_a.weight", "attn_q_a_norm.weight"});
+  CHECK(built.buffer(built.op("blk.0.attn_q").in).name == "normed");
+  CHECK(built.buffer(built.op("blk.0.attn_q").out).name == "query");
+  CHECK(built.op("blk.0.attn_k_b").matrix_rows.count == 32);
+  CHECK(!built.op("blk.0.attn_k_b").transposed);
+}
+
+TEST_CASE("one tensor of keys' and values' matrices serves both sides of latent attention") {
+  const Built built = rebuilt({{"attn_q_b.weight", {"attn_q.weight", {128, 64}}},
+                               {"attn_k_b.weight", {"attn_kv_b.weight", {4 * (16 + 16), 32}}}},
+                              {"attn_q_a.weight", "attn_q_a_norm.weight", "attn_v_b.weight"});
+  const GraphOp &keys = built.op("blk.1.attn_k_b"), &values = built.op("blk.1.attn_v_b");
+  CHECK(keys.weight == values.weight);
+  CHECK(keys.transposed);
+  CHECK(keys.matrix_rows.first == 0);
+  CHECK(keys.matrix_rows.stride == 32);
+  CHECK(keys.matrix_rows.count == 16);
+  CHECK(!values.transposed);
+  CHECK(values.matrix_rows.first == 16);
+  CHECK(values.matrix_rows.stride == 32);
+  CHECK(values.matrix_rows.count == 16);
 }
 
 TEST_CASE("a parallel layer's feed-forward part reads the residual as it was before attention") {

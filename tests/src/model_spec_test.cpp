@@ -216,10 +216,6 @@ TEST_CASE("what no description can compute is refused by name") {
     model.strings["general.architecture"] = "gemma-3";
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("the nearest is gemma3"));
   }
-  SECTION("experts") {
-    model.integers["llama.expert_count"] = 8;
-    CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("a mixture of 8 experts"));
-  }
   SECTION("heads larger than attention takes") {
     model.integers["llama.attention.key_length"] = 2050;
     CHECK_THAT(refusal(model, ErrorCode::kUnsupported), Contains("heads of 2050 elements"));

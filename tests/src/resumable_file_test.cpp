@@ -48,6 +48,12 @@ void flip_byte(const std::string& path, std::int64_t offset) {
 
 }  // namespace
 
+TEST_CASE("a file of which nothing was written leaves nothing behind") {
+  const TempDir folder;
+  leave(folder.file("out"), 0);
+  CHECK(std::filesystem::is_empty(folder.file(".")));
+}
+
 TEST_CASE("an unfinished file is gone on from where its writer left") {
   const TempDir folder;
   const std::string path = folder.file("out");
@@ -66,6 +72,18 @@ TEST_CASE("an unfinished file is gone on from where its writer left") {
   for (int i = 0; i < 4; ++i) expected += as_text(piece(i, 1000));
   CHECK(content(path) == expected + as_text(piece(4, 3 << 20)));
   CHECK(std::distance(std::filesystem::directory_iterator(folder.file("")), {}) == 1);
+}
+
+TEST_CASE("somebody else's file of the partial's name is refused and stays") {
+  const TempDir folder;
+  const std::string path = folder.file("out");
+  std::ofstream(path + ".partial") << "precious";
+  CHECK_THROWS_WITH(ResumableFile(path, kIdentity), Contains("move it away"));
+  CHECK(content(path + ".partial") == "precious");
+  CHECK_FALSE(std::filesystem::exists(path + ".partial.journal"));
+  std::ofstream(path + ".partial.journal") << "notes";
+  CHECK_THROWS_WITH(ResumableFile(path, kIdentity), Contains(".journal"));
+  CHECK(content(path + ".partial.journal") == "notes");
 }
 
 TEST_CASE("a large piece is checked as a whole") {

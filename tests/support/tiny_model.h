@@ -93,6 +93,32 @@ struct TinyLlama {
   std::map<std::string, std::vector<std::int32_t>> int_arrays;
 };
 
+// A TinyLlama whose feed-forward part is a mixture of 4 experts, 2 of them used.
+struct TinyMixture : TinyLlama {
+  explicit TinyMixture(DType type = DType::kQ4_0) : TinyLlama(type) {
+    for (const char* part : {"gate", "up", "down"}) {
+      TinyTensor& dense = tensor(fmt::format("blk.0.ffn_{}.weight", part));
+      dense.name = fmt::format("blk.0.ffn_{}_exps.weight", part);
+      dense.shape.insert(dense.shape.begin(), 4);
+    }
+    tensors.push_back({"blk.0.ffn_gate_inp.weight", DType::kF32, {4, 32}});
+    integers["llama.expert_count"] = 4;
+    integers["llama.expert_used_count"] = 2;
+  }
+  // As files of 2023 have them: a tensor for each expert.
+  void split_experts() {
+    for (const char* part : {"gate", "up", "down"}) {
+      const TinyTensor all = tensor(fmt::format("blk.0.ffn_{}_exps.weight", part));
+      remove(all.name);
+      for (int e = 0; e < 4; ++e) {
+        tensors.push_back({fmt::format("blk.0.ffn_{}.{}.weight", part, e),
+                           all.type,
+                           {all.shape[1], all.shape[2]}});
+      }
+    }
+  }
+};
+
 // Writes the header; the data is a hole (zeros).
 inline void write_model(const TinyLlama& model, const std::string& path) {
   GgufWriter writer(path);

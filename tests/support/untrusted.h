@@ -41,6 +41,20 @@ inline void check_table(const TensorTable& table, std::int64_t file_size) {
   }
 }
 
+// The matrices of a stacked weight lie inside it.
+inline void check_stack(const GraphOp& op, const TensorTable& table) {
+  for (std::int64_t i = 0; op.stack == StackKind::kRouted && i < op.n_stacked; ++i) {
+    const TensorRows rows = stacked_rows(op, table, i);
+    WINDLASS_CHECK(rows.n_rows > 0, op.label, rows.n_rows);
+    WINDLASS_CHECK(rows.first_row + rows.n_rows <= table.at(rows.tensor).n_rows(), op.label, i);
+  }
+  if (op.stack != StackKind::kByVector) return;
+  const MatrixRows& rows = op.matrix_rows;
+  WINDLASS_CHECK(rows.first >= 0 && rows.count > 0 && rows.stride >= rows.count, op.label);
+  const std::int64_t end = rows.first + (op.n_stacked - 1) * rows.stride + rows.count;
+  WINDLASS_CHECK(end <= table.at(op.weight).n_rows(), op.label, end);
+}
+
 // Ops name buffers and tensors that exist.
 inline void check_graph(const LayerGraph& graph, const TensorTable& table) {
   const auto n_buffers = static_cast<std::int32_t>(graph.buffers.size());
@@ -57,6 +71,7 @@ inline void check_graph(const LayerGraph& graph, const TensorTable& table) {
       WINDLASS_CHECK(end <= graph.buffer(view.buffer).width, op.label, end);
     }
     WINDLASS_CHECK(index_of(op.weight) < n_tensors, op.label, index_of(op.weight));
+    check_stack(op, table);
   }
 }
 

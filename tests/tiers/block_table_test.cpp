@@ -26,15 +26,33 @@ void check_covers(const BlockTable& table, const TensorTable& tensors, TensorId 
     REQUIRE(block.extent.file == tensor.extent.file);
     REQUIRE(block.extent.offset_bytes == tensor.extent.offset_bytes + row * tensor.row_bytes());
     REQUIRE(block.extent.size_bytes == block.n_rows * tensor.row_bytes());
-    if (i + 1 < range.count) {
-      REQUIRE(block.n_rows == table.at(range.first).n_rows);
-      REQUIRE((block.n_rows < 16 || block.n_rows % 16 == 0));
-    } else {
-      REQUIRE(block.n_rows <= table.at(range.first).n_rows);
-    }
     row += block.n_rows;
   }
   REQUIRE(row == tensor.n_rows());
+}
+
+// Whole blocks of one size but for the last.
+void check_matrix(const BlockTable& table, const BlockRange& range, std::int64_t first_row,
+                  std::int64_t n_rows) {
+  const Block& first = table.at(range.first);
+  const Block& last = table.at(BlockId{index_of(range.first) + range.count - 1});
+  REQUIRE(first.first_row == first_row);
+  REQUIRE(last.first_row + last.n_rows == first_row + n_rows);
+  for (std::int32_t i = 0; i + 1 < range.count; ++i) {
+    const Block& block = table.at(BlockId{index_of(range.first) + i});
+    REQUIRE(block.n_rows == first.n_rows);
+    REQUIRE((block.n_rows < 16 || block.n_rows % 16 == 0));
+  }
+  REQUIRE(last.n_rows <= first.n_rows);
+}
+
+void check_matrices(const BlockTable& table, const TensorTable& tensors, TensorId id) {
+  const TensorInfo& tensor = tensors.at(id);
+  const std::int64_t n = tensor.shape.size() == 3 ? tensor.shape.front() : 1;
+  const std::int64_t rows = tensor.n_rows() / n;
+  for (std::int64_t i = 0; i < n; ++i) {
+    check_matrix(table, table.of_matrix(id, i, n), i * rows, rows);
+  }
 }
 
 }  // namespace
@@ -64,6 +82,7 @@ TEST_CASE("blocks cover each tensor exactly, for random shapes, types and target
     for (std::int32_t i = 0; i < 20; ++i) {
       REQUIRE(index_of(table.of_tensor(TensorId{i}).first) == blocks);
       check_covers(table, tensors, TensorId{i});
+      check_matrices(table, tensors, TensorId{i});
       blocks += table.of_tensor(TensorId{i}).count;
     }
     REQUIRE(std::ssize(table.blocks()) == blocks);
@@ -81,6 +100,20 @@ TEST_CASE("blocks are about the target size, and a tensor below 1.5 targets stay
   const BlockRange large = table.of_tensor(TensorId{2});
   CHECK(large.count == 100);
   CHECK(table.at(large.first).n_rows == 1008);
+}
+
+TEST_CASE("no block spans two matrices of a stack, and a small matrix is one block") {
+  TensorTable tensors;
+  add_tensor(tensors, FileId{0}, DType::kF32, {8, 10, 256});    // matrices of 10 KiB
+  add_tensor(tensors, FileId{0}, DType::kF32, {3, 2500, 256});  // of 2500 KiB
+  const BlockTable table(tensors, 1000 * kKiB);
+  REQUIRE(table.of_tensor(TensorId{0}).count == 8);
+  CHECK(table.of_matrix(TensorId{0}, 5, 8).count == 1);
+  CHECK(table.at(table.of_matrix(TensorId{0}, 5, 8).first).first_row == 50);
+  REQUIRE(table.of_tensor(TensorId{1}).count == 9);
+  CHECK(table.of_matrix(TensorId{1}, 2, 3).count == 3);
+  CHECK(fails_a_check([&] { table.of_matrix(TensorId{1}, 3, 3); }));
+  CHECK(fails_a_check([&] { table.of_matrix(TensorId{0}, 0, 3); }));
 }
 
 TEST_CASE("runs are rounded out to 4 KiB and hold their blocks") {

@@ -41,6 +41,13 @@ TEST_CASE("the bytes of a KV store are its formula, its arena's delta and its bu
   }
 }
 
+TEST_CASE("values that are the beginnings of their keys take no bytes") {
+  const KvShape latent{27, 1, 576, 512, KvType::kF16, true};
+  CHECK(latent.page_bytes() == 64 * 576 * 2);
+  const Store store(latent, 100);
+  CHECK(store.arena.carved_bytes() == 27 * 2 * 64 * 576 * 2);
+}
+
 TEST_CASE("pages of all layers lie side by side in the arena") {
   const Store store(kSmolLm2, 130);  // 3 pages, the last one with 2 tokens
   const std::byte* expected = store.arena.at(0);

@@ -12,7 +12,7 @@ namespace windlass {
 namespace {
 
 constexpr int kMostNesting = 64;
-constexpr int kMostSchemas = 20000;          // converted, copies by merging included
+constexpr int kMostSchemas = 4000;           // converted, copies by merging included
 constexpr std::size_t kMostNameBytes = 256;  // of a property beside which others may stand
 class Converter {
  public:
@@ -174,6 +174,8 @@ class Converter {
     };
     for (const auto& [key, value] : s.items()) {
       const std::string type = keyword_type(key);
+      if (key == "format" && !has("string"))
+        continue;  // "int64", "double": of numbers it is a note
       if (!type.empty() && !has(type) && !(type == "number" && has("integer"))) {
         fail(ErrorCode::kUsage, "JSON schema: {}: {} cannot act on type {}", where, key,
              brief_json(s["type"]));
@@ -209,8 +211,9 @@ class Converter {
   }
 
   Expression array(const SchemaJson& s, const std::string& where) {
-    const SchemaJson prefix =
-        s.contains("prefixItems") ? schema_list(s, "prefixItems", where) : SchemaJson::array();
+    const SchemaJson prefix = s.contains("prefixItems") && !s["prefixItems"].empty()
+                                  ? schema_list(s, "prefixItems", where)
+                                  : SchemaJson::array();
     const auto n_prefix = static_cast<std::int64_t>(prefix.size());
     const SchemaJson items = s.contains("items") ? s["items"] : SchemaJson(true);
     if (items.is_array())

@@ -88,7 +88,8 @@ Expression natural(std::int64_t least, std::int64_t most) {
   std::int64_t begin = least;
   while (begin <= most) {
     const std::string text = std::to_string(begin);
-    const std::int64_t end = std::min<std::int64_t>(most, std::stoll(std::string(text.size(), '9')));
+    const std::int64_t end =
+        std::min<std::int64_t>(most, std::stoll(std::string(text.size(), '9')));
     choices.push_back(same_length(text, std::to_string(end)));
     begin = end + 1;
   }

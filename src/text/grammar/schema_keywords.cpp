@@ -4,8 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "src/base/check.h"
-
 namespace windlass {
 namespace {
 
@@ -39,18 +37,6 @@ constexpr Keyword kKeywords[] = {
     {"oneOf", ""},
     {"allOf", ""},
     {"$ref", ""},
-    {"$defs", ""},
-    {"definitions", ""},
-    {"$schema", ""},
-    {"$id", ""},
-    {"$comment", ""},
-    {"title", ""},
-    {"description", ""},
-    {"default", ""},
-    {"examples", ""},
-    {"deprecated", ""},
-    {"readOnly", ""},
-    {"writeOnly", ""},
 };
 constexpr std::array<const char*, 7> kTypes = {"object",  "array",   "string", "number",
                                                "integer", "boolean", "null"};
@@ -65,8 +51,7 @@ const Keyword* find_keyword(const std::string& name) {
 
 std::string keyword_type(const std::string& name) {
   const Keyword* keyword = find_keyword(name);
-  WINDLASS_CHECK(keyword != nullptr, name);
-  return keyword->type;
+  return keyword == nullptr ? "" : keyword->type;
 }
 
 std::string schema_message(const std::string& where, const std::string& what) {
@@ -80,18 +65,21 @@ std::string brief_json(const SchemaJson& value) {
 
 void check_schema_keywords(const SchemaJson& s, const std::string& where) {
   for (const auto& [key, value] : s.items()) {
-    if (find_keyword(key) == nullptr)
+    if (find_keyword(key) == nullptr && !is_annotation(key))
       fail(ErrorCode::kUsage, "JSON schema: {}: keyword {} is not supported", where, key);
   }
 }
 
-bool stands_alone(const SchemaJson& s, const char* key) {
+bool is_annotation(const std::string& name) {
   static const std::vector<std::string> kSilent = {
-      "$defs",   "definitions", "$schema",  "$id",        "$comment", "title",
-      "default", "description", "examples", "deprecated", "readOnly", "writeOnly"};
+      "$defs",    "definitions", "$schema",    "$id",      "$comment",  "title",        "default",
+      "examples", "description", "deprecated", "readOnly", "writeOnly", "discriminator"};
+  return name.starts_with("x-") || std::find(kSilent.begin(), kSilent.end(), name) != kSilent.end();
+}
+
+bool stands_alone(const SchemaJson& s, const char* key) {
   for (const auto& [name, value] : s.items()) {
-    if (name != key && std::find(kSilent.begin(), kSilent.end(), name) == kSilent.end())
-      return false;
+    if (name != key && !is_annotation(name)) return false;
   }
   return true;
 }

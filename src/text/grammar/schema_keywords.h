@@ -18,9 +18,11 @@ std::string schema_message(const std::string& where, const std::string& what);
 // The value as text of at most 60 characters, for messages.
 std::string brief_json(const SchemaJson& value);
 
-// Error(kUsage) for a keyword that is not supported.
+// Whether a keyword says nothing about which values fit ("title", "x-order").
+bool is_annotation(const std::string& name);
+// Error(kUsage) for a keyword that is neither supported nor an annotation.
 void check_schema_keywords(const SchemaJson& s, const std::string& where);
-// The type of value that a keyword is about; "" for those about all. REQUIRES a supported one.
+// The type of value that a keyword is about; "" for those about all, and for annotations.
 std::string keyword_type(const std::string& name);
 // The types a value may have: as `type` says; else those that the keywords belong to; none: all.
 // Error(kUsage) for an unknown one.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/text/grammar/schema_keywords.h"
+
 namespace windlass {
 namespace {
 
@@ -103,6 +105,8 @@ SchemaJson merge_schemas(const SchemaJson& a, const SchemaJson& b, const std::st
     if (key == "properties") continue;
     if (!out.contains(key)) {
       out[key] = value;
+    } else if (is_annotation(key)) {
+      continue;  // that of `a` stays
     } else if ((key == "anyOf" || key == "oneOf") && out[key] != value) {
       // Both choices hold: the second becomes a part of its own.
       out["allOf"].push_back(SchemaJson::object({{key, value}}));

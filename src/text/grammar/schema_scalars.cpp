@@ -36,23 +36,41 @@ struct WholeRange {
   std::int64_t least = -kMostJsonInteger, most = kMostJsonInteger;
 };
 
+// The whole number next to a bound, on its inner side, within what is generated.
+struct EdgeNumber {
+  std::int64_t number = 0;
+  bool exact = false;  // the bound itself
+};
+EdgeNumber whole_edge(const SchemaJson& bound, bool lower) {
+  constexpr std::int64_t kMost = kMostJsonInteger;
+  if (bound.is_number_unsigned()) {
+    const auto value = bound.get<std::uint64_t>();
+    return {static_cast<std::int64_t>(std::min<std::uint64_t>(value, kMost)), value <= kMost};
+  }
+  if (bound.is_number_integer()) {
+    const auto value = bound.get<std::int64_t>();
+    return {std::clamp(value, -kMost, kMost), value >= -kMost};
+  }
+  const double value = bound.get<double>();
+  const double whole = std::clamp(lower ? std::ceil(value) : std::floor(value), -9.9e15, 9.9e15);
+  return {static_cast<std::int64_t>(whole), whole == value};
+}
+
 // The whole numbers within the bounds; strict: exclusive bounds exclude their edge.
 WholeRange whole_numbers(const SchemaJson& s, bool strict, const std::string& where) {
   WholeRange range;
   const auto bound = [&](const char* key, bool lower, std::int64_t shift) {
     if (!s.contains(key)) return;
-    if (!s[key].is_number() || std::abs(s[key].get<double>()) > 9e15) {
-      fail(ErrorCode::kUsage, "JSON schema: {}: {} {} is no number within 9e15", where, key,
+    if (!s[key].is_number()) {
+      fail(ErrorCode::kUsage, "JSON schema: {}: {} {} is no number", where, key,
            brief_json(s[key]));
     }
-    const double value = s[key].get<double>();
-    const double whole = lower ? std::ceil(value) : std::floor(value);
-    const std::int64_t edge =
-        static_cast<std::int64_t>(whole) + (strict && whole == value ? shift : 0);
+    const EdgeNumber edge = whole_edge(s[key], lower);
+    const std::int64_t number = edge.number + (strict && edge.exact ? shift : 0);
     if (lower) {
-      range.least = std::max(range.least, edge);
+      range.least = std::max(range.least, number);
     } else {
-      range.most = std::min(range.most, edge);
+      range.most = std::min(range.most, number);
     }
   };
   bound("minimum", true, 0);

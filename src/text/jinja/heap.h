@@ -33,7 +33,7 @@ struct Limits {
   // are about a second.
   std::int64_t max_steps = 20'000'000;
   // Strings, lists and dicts alive at one time, and any one text.
-  std::int64_t max_bytes = std::int64_t{64} << 20;
+  std::int64_t max_bytes = std::int64_t{24} << 20;
 };
 
 // A template is refused above this size: the largest in use have some 50 KB.
