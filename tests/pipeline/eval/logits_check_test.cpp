@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "tests/pipeline/golden_model.h"
 #include "tests/support/catch.h"
 
 namespace windlass {
@@ -84,6 +85,28 @@ TEST_CASE("what is no number is beyond every tolerance") {
   const auto beyond = check.beyond({"", 1e30, 1e30, 4});
   REQUIRE(beyond);
   CHECK(beyond->position == 21);
+}
+
+TEST_CASE(
+    "what two runs may be apart depends on weights, cache, activations and how wide logits are") {
+  EngineOptions options;
+  options.activations = Activations::kInt8;
+  options.kv_type = KvType::kF16;
+  const Model quantised = test::golden_model("llama_quants/Q8_0"),
+              f32 = test::golden_model("llama");
+  const Model mixture = test::golden_model("mixtral");
+  CHECK(tolerance_for(quantised, options, table()).max_abs == Approx(2 * 5e-1));
+  CHECK(tolerance_for(quantised, options, table()).n_outliers == 1);
+  CHECK(tolerance_for(f32, options, table()).max_abs == Approx(2 * 6e-2));
+  options.activations = Activations::kExact;
+  options.kv_type = KvType::kF32;
+  CHECK(tolerance_for(quantised, options, table()).mean_abs == Approx(2 * 5e-5));
+  CHECK(tolerance_for(f32, options, table()).max_abs == Approx(2 * 2e-4));
+  CHECK(tolerance_for(f32, options, table()).n_outliers == 0);
+  CHECK(tolerance_for(mixture, options, table()).n_outliers == 1);
+  LogitsTable wide(1, 2);
+  wide.row(0)[0] = 10.0F;  // a deviation of 5
+  CHECK(tolerance_for(f32, options, wide).max_abs == Approx(4 * 2e-4));
 }
 
 TEST_CASE("zeros of either sign are other bits") {
