@@ -186,10 +186,11 @@ class Handler final : public nlohmann::json_sax<json> {
     return token(static_cast<std::int32_t>(value));
   }
   bool score(double value) {
-    const auto narrow = static_cast<float>(value);
-    if (!has_token_ || has_score_ || !std::isfinite(narrow)) refuse("a score out of place");
+    if (!has_token_ || has_score_ || !std::isfinite(static_cast<float>(value))) {
+      refuse("a score out of place");
+    }
     has_score_ = true;
-    if (visit_ == nullptr) document_.scores.push_back(narrow);
+    if (visit_ == nullptr) document_.scores.push_back(value);
     return token(static_cast<std::int32_t>(document_.token_ids.size()));
   }
 
