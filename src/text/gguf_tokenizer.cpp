@@ -81,9 +81,9 @@ TokenizerParts Reader::read() {
   }
   const std::string name = printable(model->substr(0, 64));
   fail(ErrorCode::kUnsupported,
-       "unknown tokenizer '{}' (tokenizer.ggml.model); the nearest is {}; supported: gpt2 "
+       "{}: unknown tokenizer '{}' (tokenizer.ggml.model); the nearest is {}; supported: gpt2 "
        "(byte-level BPE), llama (SentencePiece BPE), t5 (Unigram), bert (WordPiece)",
-       name, nearest_name(name, names));
+       path_, name, nearest_name(name, names));
 }
 
 const ArrayInfo& Reader::require_strings(const char* key) const {
@@ -172,7 +172,7 @@ void Reader::read_byte_bpe() {
          "again, or set the key ('default', 'gpt-2', 'llama-bpe', ...)",
          path_);
   }
-  const SplitFamily& family = find_split_family(*pre);
+  const SplitFamily& family = find_split_family(*pre, path_);
   read_vocabulary(TokenForm::kAlphabet);
   add_family_splits({*pre, family}, parts_.pre_tokenizer);
   auto index = std::make_unique<TokenIndex>(*parts_.vocabulary);

@@ -1,7 +1,9 @@
 // The event handler over nlohmann's parser.
 #include "src/text/hf_document.h"
 
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -241,7 +243,7 @@ std::ifstream open_file(const std::string& path, std::uintmax_t max_bytes) {
     fail(ErrorCode::kBadFile, "{}: {} bytes; the most is {}", path, size_bytes, max_bytes);
   }
   std::ifstream file(path, std::ios::binary);
-  if (!file) fail(ErrorCode::kIo, "{}: cannot be opened", path);
+  if (!file) fail(ErrorCode::kIo, "{}: cannot be opened: {}", path, std::strerror(errno));
   return file;
 }
 

@@ -146,7 +146,8 @@ struct Splits {
 void add_byte_level(const HfNode& node, Splits& splits) {
   if (node.flag("add_prefix_space", true)) splits.to.add(SpacePrefix{});
   if (node.flag("use_regex", true)) {
-    splits.regex(node, find_split_family("gpt-2").expressions[0], SplitBehavior::kIsolated);
+    splits.regex(node, find_split_family("gpt-2", node.path()).expressions[0],
+                 SplitBehavior::kIsolated);
   }
   splits.found.byte_level = true;
 }
