@@ -13,9 +13,48 @@ namespace {
 const TextLimit kToolsLimit = {kMiB, "the most that a list of tools may hold"};
 const TextLimit kTemplateLimit = {jinja::kMaxSourceBytes, "the most that a chat template may hold"};
 
+// Refuses integers that the parser would round or wrap, by name.
+class IntegerCheck final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit IntegerCheck(const std::string& path) : path_(path) {}
+
+  bool number_unsigned(number_unsigned_t value) override {
+    if (value > INT64_MAX) refuse(fmt::format("{}", value));
+    return true;
+  }
+  bool number_float(number_float_t, const string_t& text) override {
+    if (text.find_first_of(".eE") == std::string::npos) refuse(text);
+    return true;
+  }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override {
+    return false;  // the parser after it says so
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& number) const {
+    fail(ErrorCode::kUsage, "{}: the integer {} has more than 64 bits, which is not supported",
+         path_, number.substr(0, 64));
+  }
+
+  const std::string& path_;
+};
+
 nlohmann::ordered_json read_tools(const std::string& path) {
   if (path.empty()) return nullptr;
-  auto tools = nlohmann::ordered_json::parse(read_text_file(path, kToolsLimit), nullptr, false);
+  const std::string text = read_text_file(path, kToolsLimit);
+  IntegerCheck check(path);
+  nlohmann::json::sax_parse(text, &check);
+  auto tools = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!tools.is_array()) fail(ErrorCode::kUsage, "{} is not a JSON array of tools", path);
   for (std::size_t i = 0; i < tools.size(); ++i) {
     if (!tools[i].is_object()) fail(ErrorCode::kUsage, "{}: tool {} is not a JSON object", path, i);
@@ -61,7 +100,8 @@ void require_tools_to_act(const ChatTemplate& chat_template, const nlohmann::ord
 ChatPrompt::ChatPrompt(const Invocation& invocation, const Model& model, const Tokenizer& tokenizer)
     : tokenizer_(tokenizer),
       tools_(read_tools(invocation.options.tools)),
-      template_(choose_template(invocation, model, chat_tokens(tokenizer), !tools_.is_null())) {
+      template_(choose_template(invocation, model, chat_tokens(model.tensors, tokenizer),
+                                !tools_.is_null())) {
   require_utf8(invocation.options.system_prompt, "-sys");
   require_tools_to_act(*template_, tools_, model.path);
 }

@@ -69,8 +69,22 @@ int run_program(const std::vector<std::string>& arguments) {
   return command.run(*invocation);
 }
 
+// A file's name may hold bytes that would break the line, or steer the terminal.
+std::string shown(std::string_view message) {
+  std::string line;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      line += fmt::format("\\x{:02x}", byte);
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 int report(bool json, const char* code, const std::string& message, int status) {
-  std::fprintf(stderr, "windlass: error: %s\n", message.c_str());
+  std::fprintf(stderr, "windlass: error: %s\n", shown(message).c_str());
   if (json) {
     const nlohmann::json object = {{"error", {{"code", code}, {"message", message}}}};
     // Nobody to tell when standard output is what failed.

@@ -46,6 +46,7 @@ class ConfigReader {
   void read_heads();
   void read_soft_cap(const char* name);
   void read_window();
+  void refuse_windows();
   void read_layer_types(const std::vector<std::string>& types);
   void read_rope();
   void read_rope_base(const JsonReader* rope);
@@ -113,8 +114,9 @@ void ConfigReader::read_sizes() {
            kMaxPosition);
   set_int("vocab_size", config_.require_integer({"vocab_size"}, 1, kMaxPosition));
   constexpr double kDefaultEpsilon = 1e-5;  // of a torch LayerNorm (opt states none)
-  if (const auto epsilon = config_.number({"rms_norm_eps"})) {
-    set_float("attention.layer_norm_rms_epsilon", *epsilon);
+  if (family_.defaults.rms_epsilon > 0) {
+    set_float("attention.layer_norm_rms_epsilon",
+              config_.number({"rms_norm_eps"}).value_or(family_.defaults.rms_epsilon));
   } else {
     set_float("attention.layer_norm_epsilon",
               config_.number({"layer_norm_epsilon", "norm_epsilon", "layer_norm_eps"})
@@ -163,13 +165,35 @@ void ConfigReader::read_soft_cap(const char* name) {
 }
 
 void ConfigReader::read_window() {
+  const HfDefaults& defaults = family_.defaults;
+  if (defaults.windows == WindowSetting::kIgnored) return;
+  if (defaults.windows == WindowSetting::kOnRequest) return refuse_windows();
   const auto window = config_.integer({"sliding_window"}, 1, kMaxPosition);
-  const bool used = config_.flag("use_sliding_window").value_or(true);
-  if (window && used) set_int("attention.sliding_window", *window);
-  if (!used || config_.is_null("sliding_window")) set_int("attention.sliding_window", 0);
+  if (window) {
+    set_int("attention.sliding_window", *window);
+  } else if (config_.is_null("sliding_window")) {
+    set_int("attention.sliding_window", 0);
+  } else if (defaults.window > 0) {
+    set_int("attention.sliding_window", defaults.window);
+  }
   copy_int("attention.sliding_window_pattern",
            {"sliding_window_pattern", "_sliding_window_pattern"}, 1, kMaxLayers);
   if (const auto types = config_.texts("layer_types")) read_layer_types(*types);
+}
+
+// The families that have windows on request have them from some layer on, which GGUF cannot say.
+void ConfigReader::refuse_windows() {
+  set_int("attention.sliding_window", 0);
+  const std::int64_t window = config_.integer({"sliding_window"}, 1, kMaxPosition).value_or(4096);
+  if (!config_.flag("use_sliding_window").value_or(false) || window >= context_) return;
+  if (config_.is_null("sliding_window")) return;
+  const std::int64_t first = config_.integer({"max_window_layers"}, 0, kMaxLayers).value_or(28);
+  if (first >= table_.require_int(key("block_count"), 1, kMaxLayers)) return;
+  fail(
+      ErrorCode::kUnsupported,
+      "{}: 'use_sliding_window' is true ('sliding_window': {}, 'max_window_layers': {}); supported "
+      "for {}: false",
+      config_.path(), window, first, family_.model_type);
 }
 
 // The last layer of each period attends to all; as GGUF states it.

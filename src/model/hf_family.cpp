@@ -105,6 +105,7 @@ constexpr NameRule kOptNames[] = {
     {"layers.*.fc2", "blk.*.ffn_down"},
 };
 
+constexpr FixedSetting kLlama[] = {{"hidden_act", "\"silu\""}, {"mlp_bias", "false"}};
 constexpr FixedSetting kSilu[] = {{"hidden_act", "\"silu\""}};
 constexpr FixedSetting kQwen3Moe[] = {
     {"hidden_act", "\"silu\""}, {"decoder_sparse_step", "1"}, {"mlp_only_layers", "[]"}};
@@ -128,28 +129,66 @@ constexpr Conventions kRopeHalves{.rope_halves = true};
 constexpr Conventions kNormsLessOne{.norm_offset = 1};
 constexpr Conventions kQkvByGroup{.qkv_by_group = true};
 
+constexpr HfDefaults kLlamaDefaults{
+    .rms_epsilon = 1e-6, .windows = WindowSetting::kIgnored, .states_bias = true};
+constexpr HfDefaults kMistralDefaults{.rms_epsilon = 1e-6, .window = 4096, .states_bias = true};
+constexpr HfDefaults kMixtralDefaults{.rms_epsilon = 1e-5, .states_bias = true};
+constexpr HfDefaults kQwenDefaults{.rms_epsilon = 1e-6, .windows = WindowSetting::kOnRequest};
+constexpr HfDefaults kGemmaDefaults{.rms_epsilon = 1e-6, .window = 4096};
+constexpr HfDefaults kPhi3Defaults{.rms_epsilon = 1e-5};
+constexpr HfDefaults kDeepseek2Defaults{.rms_epsilon = 1e-6};
+
 constexpr HfFamily kFamilies[] = {
-    {"llama", "llama", "model.", {{kDecoderNames, {}}}, kSilu, false, kRopeHalves},
-    {"mistral", "llama", "model.", {{kDecoderNames, {}}}, kSilu, false, kRopeHalves},
-    {"mixtral", "llama", "model.", {{kMixtralNames, kDecoderNames}}, kSilu, false, kRopeHalves},
-    {"qwen2", "qwen2", "model.", {{kDecoderNames, {}}}, kSilu},
-    {"qwen3", "qwen3", "model.", {{kDecoderNames, {}}}, kSilu},
-    {"qwen3_moe", "qwen3moe", "model.", {{kDecoderNames, {}}}, kQwen3Moe},
-    {"gemma2", "gemma2", "model.", {{kGemmaNames, kDecoderNames}}, kGemma, true, kNormsLessOne},
+    {"llama", "llama", "model.", {{kDecoderNames, {}}}, kLlama, false, kRopeHalves, kLlamaDefaults},
+    {"mistral",
+     "llama",
+     "model.",
+     {{kDecoderNames, {}}},
+     kSilu,
+     false,
+     kRopeHalves,
+     kMistralDefaults},
+    {"mixtral",
+     "llama",
+     "model.",
+     {{kMixtralNames, kDecoderNames}},
+     kSilu,
+     false,
+     kRopeHalves,
+     kMixtralDefaults},
+    {"qwen2", "qwen2", "model.", {{kDecoderNames, {}}}, kSilu, false, {}, kQwenDefaults},
+    {"qwen3", "qwen3", "model.", {{kDecoderNames, {}}}, kSilu, false, {}, kQwenDefaults},
+    {"qwen3_moe", "qwen3moe", "model.", {{kDecoderNames, {}}}, kQwen3Moe, false, {}, kQwenDefaults},
+    {"gemma2",
+     "gemma2",
+     "model.",
+     {{kGemmaNames, kDecoderNames}},
+     kGemma,
+     true,
+     kNormsLessOne,
+     kGemmaDefaults},
     {"gemma3_text",
      "gemma3",
      "model.",
      {{kGemmaNames, kDecoderNames}},
      kGemma,
      true,
-     kNormsLessOne},
-    {"phi3", "phi3", "model.", {{kPhi3Names, kDecoderNames}}, kSilu},
+     kNormsLessOne,
+     kGemmaDefaults},
+    {"phi3", "phi3", "model.", {{kPhi3Names, kDecoderNames}}, kSilu, false, {}, kPhi3Defaults},
     {"falcon", "falcon", "transformer.", {{kFalconNames, {}}}, kFalcon, true, kQkvByGroup},
     {"gpt2", "gpt2", "transformer.", {{kGpt2Names, {}}}, kGpt2, true},
     {"opt", "opt", "model.decoder.", {{kOptNames, {}}}, kOpt, true},
     {"starcoder2", "starcoder2", "model.", {{kStarcoder2Names, kDecoderNames}}, kStarcoder2, true},
     {"stablelm", "stablelm", "model.", {{kDecoderNames, {}}}, kStableLm},
-    {"deepseek_v2", "deepseek2", "model.", {{kDecoderNames, {}}}, kDeepseek2},
+    {"deepseek_v2",
+     "deepseek2",
+     "model.",
+     {{kDecoderNames, {}}},
+     kDeepseek2,
+     false,
+     {},
+     kDeepseek2Defaults},
 };
 
 bool is_number(std::string_view part) {

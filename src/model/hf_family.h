@@ -26,6 +26,20 @@ struct FixedSetting {
   std::string_view value;  // as JSON: true, "silu"
 };
 
+enum class WindowSetting {
+  kUsed,       // 'sliding_window' is the attention's window
+  kOnRequest,  // only with 'use_sliding_window'
+  kIgnored,
+};
+
+// What transformers takes where config.json is silent, and which settings it passes over.
+struct HfDefaults {
+  double rms_epsilon = 0;   // 0: the family has no RMS norms
+  std::int64_t window = 0;  // tokens; 0: none
+  WindowSetting windows = WindowSetting::kUsed;
+  bool states_bias = false;  // 'attention_bias' says whether the attention's matrices have biases
+};
+
 struct HfFamily {
   std::string_view model_type;    // of config.json
   std::string_view architecture;  // as GGUF calls it
@@ -34,6 +48,7 @@ struct HfFamily {
   std::span<const FixedSetting> fixed;
   bool tied = false;  // the output matrix is the embedding, where config.json is silent
   Conventions conventions = {};
+  HfDefaults defaults = {};
 };
 
 std::span<const HfFamily> hf_families();

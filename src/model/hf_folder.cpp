@@ -63,6 +63,17 @@ void adopt_tensors(SafetensorsModel stored, const HfFamily& family, bool tied, T
   table.build_index();
 }
 
+// 'attention_bias' decides what transformers loads and computes, whatever the tensors are.
+void check_biases(const Json& config, const std::string& config_path, const TensorTable& table) {
+  const bool wanted = JsonReader(config, config_path).flag("attention_bias").value_or(false);
+  for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output"}) {
+    const std::string bias = fmt::format("blk.0.{}.bias", name);
+    if ((table.find(bias) != kNoTensor) == wanted) continue;
+    fail(ErrorCode::kBadFile, "{}: 'attention_bias' is {}, but tensor '{}' is {}", config_path,
+         wanted, table.shown_name(bias), wanted ? "missing" : "there");
+  }
+}
+
 // What the sizes that the tensors are checked against do not cover.
 void check_against_config(const Json& config, const std::string& config_path, bool tied,
                           const HfFamily& family, const TensorTable& table) {
@@ -78,6 +89,7 @@ void check_against_config(const Json& config, const std::string& config_path, bo
          "'lm_head.weight' is missing",
          config_path);
   }
+  if (family.defaults.states_bias) check_biases(config, config_path, table);
   const std::string layers_key = std::string(family.architecture) + ".block_count";
   const std::int64_t n_layers = table.require_int(layers_key, 1, INT32_MAX);
   const std::string next = fmt::format("blk.{}.", n_layers);
@@ -88,29 +100,37 @@ void check_against_config(const Json& config, const std::string& config_path, bo
   }
 }
 
-// A string, or a list of named ones of which "default" is for conversations.
-const std::string* template_of(const Json& tokenizer_config) {
+constexpr const char* kTemplateKey = "tokenizer.chat_template";
+constexpr const char* kToolTemplateKey = "tokenizer.chat_template.tool_use";
+
+// A string, or a list of named ones of which "default" is for conversations and "tool_use" for
+// those with tools.
+void read_listed_templates(const Json& tokenizer_config, TensorTable& table) {
   const auto found = tokenizer_config.find("chat_template");
-  if (found == tokenizer_config.end()) return nullptr;
-  if (found->is_string()) return found->get_ptr<const std::string*>();
-  if (!found->is_array()) return nullptr;
+  if (found == tokenizer_config.end()) return;
+  if (found->is_string()) table.metadata[kTemplateKey] = found->get<std::string>();
+  if (!found->is_array()) return;
   for (const Json& entry : *found) {
     const bool named = entry.is_object() && entry.contains("name") && entry.contains("template");
-    if (named && entry["name"] == "default") return entry["template"].get_ptr<const std::string*>();
+    if (!named || !entry["template"].is_string()) continue;
+    const std::string text = entry["template"].get<std::string>();
+    if (entry["name"] == "default") table.metadata[kTemplateKey] = text;
+    if (entry["name"] == "tool_use") table.metadata[kToolTemplateKey] = text;
   }
-  return nullptr;
 }
 
-void read_chat_template(const std::string& folder, TensorTable& table) {
+// As transformers does: where there are files of templates, they alone count.
+void read_chat_templates(const std::string& folder, TensorTable& table) {
   const std::string own_file = folder + "/chat_template.jinja";
-  const char* const key = "tokenizer.chat_template";
-  if (is_file(own_file)) {
-    table.metadata[key] = read_small_file(own_file, kMaxTemplateBytes);
-    return;
+  const std::string tool_file = folder + "/additional_chat_templates/tool_use.jinja";
+  if (is_file(own_file))
+    table.metadata[kTemplateKey] = read_small_file(own_file, kMaxTemplateBytes);
+  if (is_file(tool_file)) {
+    table.metadata[kToolTemplateKey] = read_small_file(tool_file, kMaxTemplateBytes);
   }
+  if (is_file(own_file) || is_file(tool_file)) return;
   const Json config = read_optional(folder + "/tokenizer_config.json", kMaxTokenizerConfigBytes);
-  if (!config.is_object()) return;
-  if (const std::string* text = template_of(config)) table.metadata[key] = *text;
+  if (config.is_object()) read_listed_templates(config, table);
 }
 
 const HfFamily& family_of(const JsonReader& config) {
@@ -143,7 +163,7 @@ TensorTable read_hf_folder(const std::string& folder) {
   const Json config = parse_json(read_small_file(config_path, kMaxConfigBytes), config_path);
   family_of(JsonReader(config, config_path));  // a model of no known kind is refused by that first
   TensorTable table = make_hf_table(config, config_path, read_safetensors(folder));
-  read_chat_template(folder, table);
+  read_chat_templates(folder, table);
   return table;
 }
 

@@ -15,7 +15,8 @@ namespace windlass {
 bool is_hf_folder(const std::string& path);
 
 // Reads headers and the small JSON files; no tensor data. Beside what hf_config.h gives, the
-// metadata have general.name (the folder's) and tokenizer.chat_template.
+// metadata have general.name (the folder's), tokenizer.chat_template and
+// tokenizer.chat_template.tool_use.
 // Errors: as read_safetensors and read_hf_config; Error(kUnsupported) naming a tensor that the
 // model has no place for or whose type is not supported; Error(kBadFile) where config.json and the
 // tensors contradict each other, naming both.

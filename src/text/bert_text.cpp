@@ -4,7 +4,7 @@
 namespace windlass {
 
 void add_bert_normalizer(const BertNormalizer& options, Normalizer& normalizer) {
-  if (options.cleans) normalizer.add(CleanText{});
+  if (options.cleans) normalizer.add(CleanText{options.drops_control_space});
   if (options.spaces_chinese) normalizer.add(SpaceChinese{});
   if (options.strips_accents) {
     normalizer.add(UnicodeForm::kNfd);

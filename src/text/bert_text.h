@@ -7,7 +7,8 @@
 namespace windlass {
 
 struct BertNormalizer {
-  bool cleans = true;  // control characters go, white space becomes spaces
+  bool cleans = true;                // control characters go, white space becomes spaces
+  bool drops_control_space = false;  // as CleanText's
   bool spaces_chinese = true;
   bool strips_accents = true;
   bool lowercases = true;

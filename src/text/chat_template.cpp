@@ -4,15 +4,43 @@
 
 #include "src/base/error.h"
 #include "src/text/builtin_chat_templates.h"
+#include "src/text/hf_document.h"
 
 namespace windlass {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 std::string token_text(const Tokenizer& tokenizer, std::optional<std::int32_t> id) {
   return id ? std::string(tokenizer.token_bytes(*id, true)) : std::string();
 }
 
-using Json = nlohmann::ordered_json;
+// A token in tokenizer_config.json: its text, or an object with that as "content".
+std::optional<std::string> named_text(const nlohmann::json& value) {
+  const bool is_object = value.is_object() && value.contains("content");
+  const nlohmann::json& text = is_object ? value["content"] : value;
+  return text.is_string() ? std::optional(text.get<std::string>()) : std::nullopt;
+}
+
+ChatTokens folder_tokens(const nlohmann::json& names, const Tokenizer& tokenizer) {
+  const auto stated = [&](const char* key, std::optional<std::int32_t> id) {
+    if (names.contains(key)) return named_text(names[key]);
+    return id ? std::optional(token_text(tokenizer, id)) : std::nullopt;
+  };
+  ChatTokens tokens{stated("bos_token", tokenizer.bos_id()),
+                    stated("eos_token", tokenizer.eos_id())};
+  for (const char* key : {"unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+    if (!names.contains(key)) continue;
+    if (const auto text = named_text(names[key])) tokens.others[key] = *text;
+  }
+  const auto more = names.find("additional_special_tokens");
+  if (more == names.end() || !more->is_array() || more->empty()) return tokens;
+  Json& list = tokens.others["additional_special_tokens"] = Json::array();
+  for (const nlohmann::json& entry : *more) {
+    if (const auto text = named_text(entry)) list.push_back(*text);
+  }
+  return tokens;
+}
 
 // What templates treat differently. A refusal is part of the answer.
 std::vector<std::string> probe_renderings(std::string_view source) {
@@ -42,8 +70,21 @@ std::vector<std::string> probe_renderings(std::string_view source) {
 
 }  // namespace
 
-ChatTokens chat_tokens(const Tokenizer& tokenizer) {
-  return {token_text(tokenizer, tokenizer.bos_id()), token_text(tokenizer, tokenizer.eos_id())};
+ChatTokens chat_tokens(const TensorTable& table, const Tokenizer& tokenizer) {
+  if (!table.folder.empty()) {
+    const nlohmann::json names = read_hf_settings(table.folder + "/tokenizer_config.json");
+    return folder_tokens(names.is_null() ? nlohmann::json::object() : names, tokenizer);
+  }
+  ChatTokens tokens{token_text(tokenizer, tokenizer.bos_id()),
+                    token_text(tokenizer, tokenizer.eos_id())};
+  const auto add = [&](const char* name, const char* key) {
+    const auto id = table.find_int(key, 0, INT32_MAX);
+    if (!id) return;
+    tokens.others[name] = token_text(tokenizer, static_cast<std::int32_t>(*id));
+  };
+  add("pad_token", "tokenizer.ggml.padding_token_id");
+  add("unk_token", "tokenizer.ggml.unknown_token_id");
+  return tokens;
 }
 
 ChatTemplate::ChatTemplate(std::string_view source, const std::string& name, ChatTokens tokens)
@@ -57,8 +98,9 @@ std::string ChatTemplate::render_json(const nlohmann::ordered_json& messages,
   variables["tools"] = tools;
   variables["documents"] = nullptr;
   variables["add_generation_prompt"] = add_generation_prompt;
-  variables["bos_token"] = tokens_.bos;
-  variables["eos_token"] = tokens_.eos;
+  if (tokens_.bos) variables["bos_token"] = *tokens_.bos;
+  if (tokens_.eos) variables["eos_token"] = *tokens_.eos;
+  variables.update(tokens_.others);
   return template_.render(variables, std::time(nullptr));
 }
 

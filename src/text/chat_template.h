@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,11 +19,17 @@ struct ChatMessage {
   std::string content;
 };
 
-// What templates name besides the conversation. Empty where the vocabulary has none.
+// What templates name besides the conversation: variables and their values. One that is not there
+// is undefined for the template.
 struct ChatTokens {
-  std::string bos, eos;
+  std::optional<std::string> bos = "", eos = "";
+  // pad_token, unk_token and so on; additional_special_tokens is a list.
+  nlohmann::ordered_json others = nlohmann::ordered_json::object();
 };
-ChatTokens chat_tokens(const Tokenizer& tokenizer);
+// Of a folder what tokenizer_config.json names, as transformers' special_tokens_map: a null is no
+// token, and where BOS or EOS are not mentioned they are the tokenizer's. Of a GGUF BOS and EOS
+// (empty where it has none) and, where it has them, padding and unknown token.
+ChatTokens chat_tokens(const TensorTable& table, const Tokenizer& tokenizer);
 
 // Immutable; render() is thread-safe.
 class ChatTemplate {

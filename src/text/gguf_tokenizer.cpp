@@ -1,6 +1,7 @@
 // One builder for each kind of vocabulary that GGUF knows.
 #include "src/text/gguf_tokenizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -80,9 +81,9 @@ TokenizerParts Reader::read() {
   }
   const std::string name = printable(model->substr(0, 64));
   fail(ErrorCode::kUnsupported,
-       "unknown tokenizer '{}' (tokenizer.ggml.model); the nearest is {}; supported: gpt2 "
+       "{}: unknown tokenizer '{}' (tokenizer.ggml.model); the nearest is {}; supported: gpt2 "
        "(byte-level BPE), llama (SentencePiece BPE), t5 (Unigram), bert (WordPiece)",
-       name, nearest_name(name, names));
+       path_, name, nearest_name(name, names));
 }
 
 const ArrayInfo& Reader::require_strings(const char* key) const {
@@ -171,7 +172,7 @@ void Reader::read_byte_bpe() {
          "again, or set the key ('default', 'gpt-2', 'llama-bpe', ...)",
          path_);
   }
-  const SplitFamily& family = find_split_family(*pre);
+  const SplitFamily& family = find_split_family(*pre, path_);
   read_vocabulary(TokenForm::kAlphabet);
   add_family_splits({*pre, family}, parts_.pre_tokenizer);
   auto index = std::make_unique<TokenIndex>(*parts_.vocabulary);
@@ -218,8 +219,8 @@ void Reader::read_sentencepiece() {
 
 void Reader::read_unigram() {
   read_vocabulary(TokenForm::kSentencePiece);
-  std::vector<float> scores = read_scores();
-  for (float& score : scores) {
+  const std::vector<float> scores = read_scores();
+  for (const float& score : scores) {
     if (!std::isfinite(score)) {
       fail(ErrorCode::kBadFile, "{}: the score of token {} is no finite number", path_,
            &score - scores.data());
@@ -230,9 +231,9 @@ void Reader::read_unigram() {
   if (options.unknown >= parts_.n_vocab) {
     fail(ErrorCode::kBadFile, "{}: tokenizer.ggml.unknown_token_id is missing", path_);
   }
-  parts_.model = std::make_unique<UnigramModel>(*parts_.vocabulary,
-                                                text_token_ids(*parts_.vocabulary, parts_.n_vocab),
-                                                std::move(scores), options);
+  parts_.model = std::make_unique<UnigramModel>(
+      *parts_.vocabulary, text_token_ids(*parts_.vocabulary, parts_.n_vocab),
+      std::vector<double>(scores.begin(), scores.end()), options);
   if (table_.arrays.contains(kCharsmap)) {
     std::string blob;
     for (const std::int32_t byte : read_int_array(table_, kCharsmap)) {
@@ -258,8 +259,14 @@ void Reader::read_wordpiece() {
   if (options.unknown >= parts_.n_vocab) {
     fail(ErrorCode::kBadFile, "{}: tokenizer.ggml.unknown_token_id is missing", path_);
   }
-  parts_.model = std::make_unique<WordPieceModel>(
-      *parts_.vocabulary, text_token_ids(*parts_.vocabulary, parts_.n_vocab), options);
+  std::vector<std::int32_t> next = text_token_ids(*parts_.vocabulary, parts_.n_vocab);
+  const auto begins_next = std::stable_partition(next.begin(), next.end(), [&](std::int32_t id) {
+    return parts_.vocabulary->token(id).starts_with(' ');
+  });
+  std::vector<std::int32_t> first(next.begin(), begins_next);
+  next.erase(next.begin(), begins_next);
+  parts_.model = std::make_unique<WordPieceModel>(*parts_.vocabulary, std::move(first),
+                                                  std::move(next), options);
   add_bert_normalizer(BertNormalizer{}, parts_.normalizer);
   add_bert_splits(parts_.pre_tokenizer);
   read_special_tokens();

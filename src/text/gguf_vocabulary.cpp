@@ -219,12 +219,18 @@ void Writer::write_sentencepiece() {
 
 void Writer::write_unigram() {
   check_normalizers({"Precompiled", "Replace", "Strip", "Prepend"});
+  if (parts_.space_mark.empty()) {
+    fail(ErrorCode::kUnsupported,
+         "{}: a Unigram vocabulary without U+2581 for spaces; supported in a GGUF: one with it",
+         source_.path);
+  }
   unknown_ = static_cast<std::int32_t>(model_.number("unk_id", -1));
   has_unknown_type_ = true;
   write_tokens("t5", "default");
   std::vector<float> scores(static_cast<std::size_t>(n_rows_), 0.0F);
   for (std::size_t i = 0; i < document_.scores.size(); ++i) {
-    scores[static_cast<std::size_t>(document_.token_ids[i])] = document_.scores[i];
+    scores[static_cast<std::size_t>(document_.token_ids[i])] =
+        static_cast<float>(document_.scores[i]);
   }
   write_scores(scores);
   bool collapses = false;

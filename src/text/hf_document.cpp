@@ -1,7 +1,9 @@
 // The event handler over nlohmann's parser.
 #include "src/text/hf_document.h"
 
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -186,10 +188,11 @@ class Handler final : public nlohmann::json_sax<json> {
     return token(static_cast<std::int32_t>(value));
   }
   bool score(double value) {
-    const auto narrow = static_cast<float>(value);
-    if (!has_token_ || has_score_ || !std::isfinite(narrow)) refuse("a score out of place");
+    if (!has_token_ || has_score_ || !std::isfinite(static_cast<float>(value))) {
+      refuse("a score out of place");
+    }
     has_score_ = true;
-    if (visit_ == nullptr) document_.scores.push_back(narrow);
+    if (visit_ == nullptr) document_.scores.push_back(value);
     return token(static_cast<std::int32_t>(document_.token_ids.size()));
   }
 
@@ -240,7 +243,7 @@ std::ifstream open_file(const std::string& path, std::uintmax_t max_bytes) {
     fail(ErrorCode::kBadFile, "{}: {} bytes; the most is {}", path, size_bytes, max_bytes);
   }
   std::ifstream file(path, std::ios::binary);
-  if (!file) fail(ErrorCode::kIo, "{}: cannot be opened", path);
+  if (!file) fail(ErrorCode::kIo, "{}: cannot be opened: {}", path, std::strerror(errno));
   return file;
 }
 

@@ -19,7 +19,7 @@ struct HfDocument {
   std::vector<char> token_bytes;
   std::vector<std::uint32_t> token_ends;
   std::vector<std::int32_t> token_ids;  // of a list (Unigram): its order
-  std::vector<float> scores;            // of a list with scores; else empty
+  std::vector<double> scores;           // of a list with scores; else empty
   std::int64_t n_merges = 0;
 
   std::string_view token(std::size_t i) const {

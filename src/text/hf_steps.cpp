@@ -42,7 +42,8 @@ std::string source_of(const HfNode& node) { return node.path() + ": " + node.nam
 
 Regex regex_of(const HfNode& node) {
   const Pattern pattern = pattern_of(node);
-  return Regex(pattern.is_expression ? pattern.text : escaped(pattern.text), source_of(node));
+  if (!pattern.is_expression) return Regex(escaped(pattern.text), source_of(node));
+  return Regex(pattern.text, source_of(node), RegexSyntax::kOniguruma);
 }
 
 std::string decoded_base64(const std::string& text, const HfNode& node) {
@@ -69,7 +70,8 @@ void add_replace(const HfNode& node, Normalizer& normalizer) {
   const Pattern pattern = pattern_of(node);
   const std::string content = node.text("content", "");
   if (pattern.is_expression) {
-    normalizer.add(ReplaceMatches{Regex(pattern.text, source_of(node)), content});
+    normalizer.add(
+        ReplaceMatches{Regex(pattern.text, source_of(node), RegexSyntax::kOniguruma), content});
   } else {
     normalizer.add(ReplaceText{pattern.text, content});
   }
@@ -78,6 +80,7 @@ void add_replace(const HfNode& node, Normalizer& normalizer) {
 void add_bert(const HfNode& node, Normalizer& normalizer) {
   const bool lowercases = node.flag("lowercase", true);
   add_bert_normalizer({.cleans = node.flag("clean_text", true),
+                       .drops_control_space = true,
                        .spaces_chinese = node.flag("handle_chinese_chars", true),
                        // Not said: as it is with lower case.
                        .strips_accents = node.flag("strip_accents", lowercases),
@@ -143,7 +146,8 @@ struct Splits {
 void add_byte_level(const HfNode& node, Splits& splits) {
   if (node.flag("add_prefix_space", true)) splits.to.add(SpacePrefix{});
   if (node.flag("use_regex", true)) {
-    splits.regex(node, find_split_family("gpt-2").expressions[0], SplitBehavior::kIsolated);
+    splits.regex(node, find_split_family("gpt-2", node.path()).expressions[0],
+                 SplitBehavior::kIsolated);
   }
   splits.found.byte_level = true;
 }
@@ -188,7 +192,9 @@ constexpr SplitType kSplits[] = {
      }},
     {"Whitespace",
      [](const HfNode& node, Splits& splits) {
-       splits.regex(node, R"(\w+|[^\w\s]+)", SplitBehavior::kRemoved, true);
+       // Rust's \w has the joiners too.
+       splits.regex(node, R"([\w\x{200C}\x{200D}]+|[^\w\x{200C}\x{200D}\s]+)",
+                    SplitBehavior::kRemoved, true);
      }},
     {"WhitespaceSplit",
      [](const HfNode& node, Splits& splits) {

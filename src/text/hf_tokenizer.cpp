@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include "src/base/error.h"
 #include "src/format/printable.h"
 #include "src/text/bpe_model.h"
+#include "src/text/byte_alphabet.h"
 #include "src/text/hf_document.h"
 #include "src/text/hf_special_ids.h"
 #include "src/text/hf_steps.h"
@@ -57,9 +59,12 @@ class Reader {
  private:
   std::string model_type() const;
   std::int32_t check_ids() const;
-  TokenType type_of(std::int32_t id, std::string_view text) const;
+  TokenType type_of(std::int32_t id, std::string_view text, bool in_model) const;
   const AddedToken* added(std::int32_t id) const;
   void build_vocabulary();
+  void note_form(std::int32_t id, std::string_view text);
+  std::vector<std::int32_t> model_ids() const;
+  void refuse_bytes_of_alphabet(bool all_bytes) const;
   void build_model(const std::string& type);
   void build_bpe();
   MergeTable read_merges(const TokenIndex& index);
@@ -72,7 +77,8 @@ class Reader {
   const HfSource& source_;
   HfDocument document_;
   HfNode root_, model_;
-  std::vector<AddedToken> added_;  // by id
+  std::vector<AddedToken> added_;                     // by id
+  std::vector<std::int32_t> next_ids_, foreign_ids_;  // note_form's
   TokenForm form_ = TokenForm::kPlain;
   HfSplits splits_;
   TokenizerParts parts_;
@@ -83,7 +89,7 @@ TokenizerParts Reader::read(bool with_model) {
   splits_ = add_hf_splits(root_.child("pre_tokenizer"), parts_.pre_tokenizer);
   const std::string type = model_type();
   if (splits_.byte_level) {
-    form_ = TokenForm::kAlphabet;
+    form_ = type == "WordPiece" ? TokenForm::kHashAlphabet : TokenForm::kAlphabet;
   } else if (type == "WordPiece") {
     form_ = TokenForm::kHash;
   } else if (splits_.metaspace || hf_decodes_spaces(root_.child("decoder"))) {
@@ -136,13 +142,15 @@ const AddedToken* Reader::added(std::int32_t id) const {
   return found != added_.end() && found->token.id == id ? &*found : nullptr;
 }
 
-TokenType Reader::type_of(std::int32_t id, std::string_view text) const {
-  if (const AddedToken* token = added(id)) {
-    return token->token.is_control ? TokenType::kControl : TokenType::kUserDefined;
+// The model falls back to the byte tokens of its vocabulary, those among added_tokens too.
+TokenType Reader::type_of(std::int32_t id, std::string_view text, bool in_model) const {
+  const bool may_be_byte = form_ == TokenForm::kSentencePiece || form_ == TokenForm::kPlain;
+  if (in_model && may_be_byte && model_.flag("byte_fallback", false) && byte_token_value(text)) {
+    return TokenType::kByte;
   }
-  const bool is_byte = form_ == TokenForm::kSentencePiece && model_.flag("byte_fallback", false) &&
-                       byte_token_value(text).has_value();
-  return is_byte ? TokenType::kByte : TokenType::kNormal;
+  const AddedToken* token = added(id);
+  if (token == nullptr) return TokenType::kNormal;
+  return token->token.is_control ? TokenType::kControl : TokenType::kUserDefined;
 }
 
 void Reader::build_vocabulary() {
@@ -158,10 +166,11 @@ void Reader::build_vocabulary() {
     const std::int32_t at = place[static_cast<std::size_t>(id)];
     const AddedToken* token = added(id);
     if (token != nullptr) {
-      append_token(token->token.text, type_of(id, token->token.text), form_, vocabulary);
+      append_token(token->token.text, type_of(id, token->token.text, at >= 0), form_, vocabulary);
     } else if (at >= 0) {
       const std::string_view text = document_.token(static_cast<std::size_t>(at));
-      append_token(text, type_of(id, text), form_, vocabulary);
+      append_token(text, type_of(id, text, true), form_, vocabulary);
+      note_form(id, text);
     } else {
       vocabulary.end_token(TokenType::kUnused);
     }
@@ -170,6 +179,38 @@ void Reader::build_vocabulary() {
   parts_.n_vocab = n;
   std::vector<char>().swap(document_.token_bytes);
   std::vector<std::uint32_t>().swap(document_.token_ends);
+}
+
+// What the vocabulary does not show: which tokens go on a word, and which the text's bytes, as the
+// model of the file sees them, never spell.
+void Reader::note_form(std::int32_t id, std::string_view text) {
+  const bool goes_on = goes_on_word(text);
+  const bool has_hash = form_ == TokenForm::kHash || form_ == TokenForm::kHashAlphabet;
+  if (has_hash && goes_on) next_ids_.push_back(id);
+  if (!splits_.byte_level) return;
+  std::vector<char> bytes;
+  const bool shifts = has_hash && goes_on;
+  if (!append_alphabet_bytes(text.substr(shifts ? kGoesOn.size() : 0), bytes)) {
+    foreign_ids_.push_back(id);
+  }
+}
+
+// The tokens that the model may give; the lists are ascending.
+std::vector<std::int32_t> Reader::model_ids() const {
+  const std::vector<std::int32_t> all = text_token_ids(*parts_.vocabulary, parts_.n_vocab);
+  std::vector<std::int32_t> ids;
+  std::set_difference(all.begin(), all.end(), foreign_ids_.begin(), foreign_ids_.end(),
+                      std::back_inserter(ids));
+  return ids;
+}
+
+// Over bytes nothing is left to fall back to, unless a byte has no token of its own.
+void Reader::refuse_bytes_of_alphabet(bool all_bytes) const {
+  if (!splits_.byte_level || all_bytes || !model_.flag("byte_fallback", false)) return;
+  fail(ErrorCode::kUnsupported,
+       "{}: model.byte_fallback with the pre_tokenizer ByteLevel is not supported; one of the two "
+       "is",
+       source_.path);
 }
 
 std::optional<std::int32_t> Reader::unknown_id() const {
@@ -215,6 +256,8 @@ void Reader::build_bpe() {
                      .fuse_unknown = model_.flag("fuse_unk", false)};
   options.byte_ids =
       options.over_bytes ? single_byte_ids(*index) : byte_token_ids(*parts_.vocabulary);
+  refuse_bytes_of_alphabet(std::all_of(options.byte_ids.begin(), options.byte_ids.end(),
+                                       [](std::int32_t id) { return id >= 0; }));
   if (options.over_bytes && !options.whole_words) index.reset();
   parts_.model =
       std::make_unique<BpeModel>(*parts_.vocabulary, std::move(merges), std::move(index), options);
@@ -231,25 +274,34 @@ void Reader::build_unigram() {
   if (document_.scores.size() != document_.token_ids.size()) {
     fail(ErrorCode::kBadFile, "{}: model.vocab is no list of tokens with scores", source_.path);
   }
-  std::vector<float> scores = std::move(document_.scores);
-  scores.resize(static_cast<std::size_t>(parts_.n_vocab), 0.0F);  // added tokens are no results
-  std::vector<std::int32_t> ids = text_token_ids(*parts_.vocabulary, parts_.n_vocab);
+  refuse_bytes_of_alphabet(false);
+  std::vector<double> scores = std::move(document_.scores);
+  scores.resize(static_cast<std::size_t>(parts_.n_vocab), 0.0);  // added tokens are no results
+  std::vector<std::int32_t> ids = model_ids();
   std::erase(ids, static_cast<std::int32_t>(unknown));
   parts_.model = std::make_unique<UnigramModel>(
       *parts_.vocabulary, std::move(ids), std::move(scores),
-      UnigramOptions{.unknown = static_cast<std::int32_t>(unknown),
+      UnigramOptions{.over_bytes = splits_.byte_level,
+                     .unknown = static_cast<std::int32_t>(unknown),
                      .byte_ids = byte_token_ids(*parts_.vocabulary)});
 }
 
 void Reader::build_wordpiece() {
-  if (model_.text("continuing_subword_prefix", "##") != "##") {
+  if (model_.text("continuing_subword_prefix", kGoesOn.data()) != kGoesOn) {
     model_.fail_value("continuing_subword_prefix", "##, the only one supported");
   }
   const auto unknown = unknown_id();
   if (!unknown) model_.fail_value("unk_token", "a token of the vocabulary");
+  std::vector<std::int32_t> first, next;
+  for (const std::int32_t id : model_ids()) {
+    const bool goes_on = std::binary_search(next_ids_.begin(), next_ids_.end(), id);
+    (goes_on ? next : first).push_back(id);
+  }
   parts_.model = std::make_unique<WordPieceModel>(
-      *parts_.vocabulary, text_token_ids(*parts_.vocabulary, parts_.n_vocab),
+      *parts_.vocabulary, std::move(first), std::move(next),
       WordPieceOptions{.unknown = *unknown,
+                       .over_bytes = splits_.byte_level,
+                       .goes_on = kGoesOn,
                        .max_characters = model_.number("max_input_chars_per_word", 100)});
 }
 

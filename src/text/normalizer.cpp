@@ -191,6 +191,7 @@ void apply(const StripSpaces& step, std::string& text) {
     }
     at += bytes.size();
   });
+  if (!seen) begin = at;  // nothing but spaces
   if (!step.left) begin = 0;
   if (!step.right) end = text.size();
   text = begin < end ? text.substr(begin, end - begin) : std::string();
@@ -206,11 +207,12 @@ void apply(const CollapseSpaces&, std::string& text) {
   text = std::move(collapsed);
 }
 
-void apply(const CleanText&, std::string& text) {
+void apply(const CleanText& step, std::string& text) {
   std::string clean;
   clean.reserve(text.size());
   for_each_character(text, [&](std::int32_t c, std::string_view bytes) {
-    if (is_white_space(c))
+    const bool is_line_space = c == '\t' || c == '\n' || c == '\r';
+    if (is_line_space || (is_white_space(c) && !(step.drops_control_space && is_control(c))))
       clean += ' ';
     else if (c != 0 && c != 0xFFFD && !is_control(c))
       clean += bytes;

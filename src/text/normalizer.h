@@ -36,8 +36,12 @@ struct StripSpaces {
 };
 // Removes the spaces at both ends and makes one of each run of them.
 struct CollapseSpaces {};
-// Removes control characters, makes all white space spaces.
-struct CleanText {};
+// Removes control characters, makes white space spaces.
+struct CleanText {
+  // White space that is also a control character (U+000B, U+000C, U+0085) is one of those; tab and
+  // line ends never are.
+  bool drops_control_space = false;
+};
 // Puts spaces around each Chinese character.
 struct SpaceChinese {};
 

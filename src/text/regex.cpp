@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "src/base/error.h"
+#include "src/text/character_sets.h"
+#include "src/text/oniguruma.h"
 
 namespace windlass {
 namespace {
@@ -22,27 +24,6 @@ constexpr std::size_t kMaxExpressionBytes = 16 << 10;
 // needs about one step a byte of its piece.
 constexpr std::uint32_t kMatchLimit = 10'000'000;
 constexpr std::uint32_t kHeapLimitKib = 256 << 10;
-
-// Inside a class. Unicode's White_Space: PCRE2's own \s also takes U+180E, which left that property
-// in Unicode 6.3.
-constexpr std::string_view kSpace = R"(\x09-\x0D\x{85}\p{Z})";
-// Letters, marks, decimal and letter numbers, connectors; the circled letters are Alphabetic too.
-constexpr std::string_view kWord = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24B6}-\x{24E9})";
-
-std::string_view class_of(char letter) {
-  switch (letter) {
-    case 's':
-      return kSpace;
-    case 'w':
-      return kWord;
-    case 'd':
-      return R"(\p{Nd})";
-    case 'h':
-      return "0-9A-Fa-f";
-    default:
-      return {};
-  }
-}
 
 // PCRE2's allocations are counted, so that size_bytes() is exact. The block's size lies before it.
 constexpr std::size_t kPrefixBytes = alignof(std::max_align_t);
@@ -69,10 +50,6 @@ std::string pcre2_message(int code) {
   return reinterpret_cast<const char*>(text.data());
 }
 
-}  // namespace
-
-namespace {
-
 // Writes the translation of one expression.
 class Translator {
  public:
@@ -93,8 +70,8 @@ class Translator {
 
  private:
   void escape(char letter) {
-    const std::string_view small = class_of(letter);
-    const std::string_view large = class_of(static_cast<char>(letter | 0x20));
+    const std::string_view small = shorthand_set(letter);
+    const std::string_view large = shorthand_set(static_cast<char>(letter | 0x20));
     if (!small.empty()) {
       out_.append(in_class_ ? "" : "[").append(small).append(in_class_ ? "" : "]");
     } else if (letter >= 'A' && letter <= 'Z' && !large.empty() && !in_class_) {
@@ -135,14 +112,14 @@ class Translator {
   bool in_class_ = false;
 };
 
-}  // namespace
-
-std::string translate_expression(std::string_view expression, std::string_view source) {
+std::string translate_plain(std::string_view expression, std::string_view source) {
   // "\s+$" takes quadratic time in a run of spaces that does not end the text, since each of them
   // is tried as the beginning. Said so that only the first one is:
   if (expression == R"(\s+$)") expression = R"((?<!\s)\s++\z)";
   return Translator(expression, source).run();
 }
+
+}  // namespace
 
 struct Regex::Compiled {
   std::int64_t held_bytes = 0;  // must not move: the context below points to it
@@ -167,6 +144,7 @@ struct Regex::Compiled {
   void compile(const std::string& expression, std::string_view source) {
     pcre2_compile_context* options = pcre2_compile_context_create(general);
     if (options == nullptr) throw std::bad_alloc();
+    pcre2_set_newline(options, PCRE2_NEWLINE_LF);  // what a dot does not take
     int error = 0;
     PCRE2_SIZE at = 0;
     code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
@@ -186,13 +164,15 @@ struct Regex::Compiled {
   }
 };
 
-Regex::Regex(std::string_view expression, std::string_view source)
+Regex::Regex(std::string_view expression, std::string_view source, RegexSyntax syntax)
     : compiled_(std::make_unique<Compiled>()) {
   if (expression.size() > kMaxExpressionBytes) {
     fail(ErrorCode::kUnsupported, "{}: an expression of {} bytes; the most is {}", source,
          expression.size(), kMaxExpressionBytes);
   }
-  compiled_->compile(translate_expression(expression, source), source);
+  compiled_->compile(syntax == RegexSyntax::kOniguruma ? translate_oniguruma(expression, source)
+                                                       : translate_plain(expression, source),
+                     source);
 }
 
 Regex::Regex(Regex&&) noexcept = default;

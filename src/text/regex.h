@@ -1,5 +1,4 @@
-// One regular expression of a tokenizer file, matched by PCRE2 with JIT. The files write for other
-// engines (Oniguruma, Rust's regex): what those mean by \s, \w and \d is translated.
+// One regular expression of a tokenizer, matched by PCRE2 with JIT.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +7,11 @@
 #include <string_view>
 
 namespace windlass {
+
+enum class RegexSyntax {
+  kOwn,        // of this program's tables: PCRE2's, with \s \w \d \h as in character_sets.h, \uXXXX
+  kOniguruma,  // of a tokenizer.json (oniguruma.h)
+};
 
 // Owner-thread: PCRE2's match data is shared by all calls.
 class Regex {
@@ -19,7 +23,8 @@ class Regex {
 
   // `source` names the file or setting for errors. Error(kUnsupported) for an expression that does
   // not compile, or is longer than 16 KiB.
-  Regex(std::string_view expression, std::string_view source);
+  Regex(std::string_view expression, std::string_view source,
+        RegexSyntax syntax = RegexSyntax::kOwn);
   Regex(Regex&&) noexcept;
   ~Regex();
 
@@ -33,9 +38,5 @@ class Regex {
   struct Compiled;
   std::unique_ptr<Compiled> compiled_;
 };
-
-// The expression with \s, \S, \w, \W, \d, \D, \h and \uXXXX of those engines written out for PCRE2.
-// Error(kUnsupported) for a class inside of a class, which PCRE2 has not.
-std::string translate_expression(std::string_view expression, std::string_view source);
 
 }  // namespace windlass

@@ -187,15 +187,15 @@ constexpr NamedSplitFamily kRows[] = {
 
 std::span<const NamedSplitFamily> split_families() { return kRows; }
 
-const SplitFamily& find_split_family(std::string_view name) {
+const SplitFamily& find_split_family(std::string_view name, std::string_view source) {
   std::vector<std::string> names;
   for (const NamedSplitFamily& row : kRows) {
     if (row.name == name) return row.family;
     names.emplace_back(row.name);
   }
   fail(ErrorCode::kUnsupported,
-       "unknown pre-tokenizer '{}' (tokenizer.ggml.pre); the nearest is {}; supported: {}",
-       printable(name.substr(0, 64)), nearest_name(name.substr(0, 64), names),
+       "{}: unknown pre-tokenizer '{}' (tokenizer.ggml.pre); the nearest is {}; supported: {}",
+       source, printable(name.substr(0, 64)), nearest_name(name.substr(0, 64), names),
        fmt::join(names, ", "));
 }
 

@@ -24,7 +24,7 @@ struct NamedSplitFamily {
 };
 std::span<const NamedSplitFamily> split_families();
 
-// Error(kUnsupported) naming an unknown pre-tokenizer, the nearest known and all known.
-const SplitFamily& find_split_family(std::string_view name);
+// Error(kUnsupported) naming `source`, an unknown pre-tokenizer, the nearest known and all known.
+const SplitFamily& find_split_family(std::string_view name, std::string_view source);
 
 }  // namespace windlass

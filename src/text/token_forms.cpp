@@ -14,11 +14,13 @@ void append_plain(std::string_view text, std::vector<char>& bytes) {
 
 void append_bytes(std::string_view text, TokenType type, TokenForm form, std::vector<char>& bytes) {
   const bool is_text = type == TokenType::kNormal || type == TokenType::kUnused;
-  if (form == TokenForm::kSentencePiece) {
-    const auto value = type == TokenType::kByte ? byte_token_value(text) : std::nullopt;
-    if (value) {
-      bytes.push_back(static_cast<char>(*value));
-    } else if (is_text || type == TokenType::kUserDefined) {
+  const bool has_byte_tokens = form == TokenForm::kSentencePiece || form == TokenForm::kPlain;
+  const auto value =
+      has_byte_tokens && type == TokenType::kByte ? byte_token_value(text) : std::nullopt;
+  if (value) {
+    bytes.push_back(static_cast<char>(*value));
+  } else if (form == TokenForm::kSentencePiece) {
+    if (is_text || type == TokenType::kUserDefined) {
       append_spaced(text, bytes);
     } else {
       append_plain(text, bytes);
@@ -26,10 +28,12 @@ void append_bytes(std::string_view text, TokenType type, TokenForm form, std::ve
   } else if (form == TokenForm::kAlphabet && is_text) {
     // A stray token may be plain text even in such a vocabulary.
     if (!append_alphabet_bytes(text, bytes)) append_plain(text, bytes);
-  } else if (form == TokenForm::kHash && is_text) {
-    if (text.starts_with("##") && text.size() > 2) return append_plain(text.substr(2), bytes);
-    bytes.push_back(' ');
-    append_plain(text, bytes);
+  } else if ((form == TokenForm::kHash || form == TokenForm::kHashAlphabet) && is_text) {
+    const bool goes_on = goes_on_word(text);
+    if (!goes_on) bytes.push_back(' ');
+    const std::string_view rest = text.substr(goes_on ? kGoesOn.size() : 0);
+    const bool written = form == TokenForm::kHashAlphabet && append_alphabet_bytes(rest, bytes);
+    if (!written) append_plain(rest, bytes);
   } else if (form == TokenForm::kWordStart && is_text && text.starts_with(kSpaceMark)) {
     bytes.push_back(' ');
     append_plain(text.substr(kSpaceMark.size()), bytes);
@@ -49,6 +53,10 @@ void append_spaced(std::string_view text, std::vector<char>& bytes) {
     done = at + kSpaceMark.size();
   }
   append_plain(text.substr(done), bytes);
+}
+
+bool goes_on_word(std::string_view text) {
+  return text.starts_with(kGoesOn) && text.size() > kGoesOn.size();
 }
 
 std::optional<std::uint8_t> byte_token_value(std::string_view text) {

@@ -14,10 +14,10 @@ constexpr double kUnknownPenalty = 10.0;
 // A word longer than this is no word of any language; its work arrays are given back at once.
 constexpr std::size_t kKeptPlaces = 1024;
 
-double lowest(const std::vector<std::int32_t>& ids, const std::vector<float>& scores) {
+double lowest(const std::vector<std::int32_t>& ids, const std::vector<double>& scores) {
   double lowest = ids.empty() ? 0.0 : 1e30;
   for (const std::int32_t id : ids) {
-    lowest = std::min<double>(lowest, scores[static_cast<std::size_t>(id)]);
+    lowest = std::min(lowest, scores[static_cast<std::size_t>(id)]);
   }
   return lowest;
 }
@@ -25,7 +25,7 @@ double lowest(const std::vector<std::int32_t>& ids, const std::vector<float>& sc
 }  // namespace
 
 UnigramModel::UnigramModel(const Vocabulary& vocabulary, std::vector<std::int32_t> ids,
-                           std::vector<float> scores, const UnigramOptions& options)
+                           std::vector<double> scores, const UnigramOptions& options)
     : index_(vocabulary, ids),
       scores_(std::move(scores)),
       options_(options),
@@ -36,7 +36,7 @@ void UnigramModel::encode(std::string_view word, std::vector<std::int32_t>& ids)
   best_.assign(word.size() + 1, {0.0, -1, 0});
   for (std::size_t begin = 0; begin < word.size();) {
     extend(word, begin);
-    begin += next_code_point(word.substr(begin)).size_bytes;
+    begin += character_size(word.substr(begin));
   }
   ends_.clear();
   for (std::size_t end = word.size(); end > 0;) {
@@ -60,9 +60,13 @@ void UnigramModel::encode(std::string_view word, std::vector<std::int32_t>& ids)
   if (ends_.capacity() > kKeptPlaces) std::vector<std::int32_t>().swap(ends_);
 }
 
+std::size_t UnigramModel::character_size(std::string_view text) const {
+  return options_.over_bytes ? 1 : next_code_point(text).size_bytes;
+}
+
 // Offers every token that begins here, and the character alone as unknown where none is just it.
 void UnigramModel::extend(std::string_view word, std::size_t begin) {
-  const std::size_t character = next_code_point(word.substr(begin)).size_bytes;
+  const std::size_t character = character_size(word.substr(begin));
   bool has_character = false;
   PrefixIndex::Range range = index_.first(word[begin]);
   for (std::size_t n = 1; !range.empty(); ++n) {

@@ -12,6 +12,7 @@
 namespace windlass {
 
 struct UnigramOptions {
+  bool over_bytes = false;  // each byte is a character
   std::int32_t unknown = 0;
   // The token of a single byte, for characters without a token; -1: none, they are unknown.
   std::array<std::int32_t, 256> byte_ids{};
@@ -22,7 +23,7 @@ class UnigramModel final : public WordModel {
   // `ids`: the tokens that text may become; scores[id] is each one's. The vocabulary must outlive
   // the model and stay where it is.
   UnigramModel(const Vocabulary& vocabulary, std::vector<std::int32_t> ids,
-               std::vector<float> scores, const UnigramOptions& options);
+               std::vector<double> scores, const UnigramOptions& options);
 
   // A character without a token scores 10 below the lowest score; neighbouring ones are one unknown
   // token. Work memory: 16 B a byte of the word; of a long word it is given back at once.
@@ -36,12 +37,13 @@ class UnigramModel final : public WordModel {
     std::int32_t begin;  // where that begins
   };
 
+  std::size_t character_size(std::string_view text) const;
   void extend(std::string_view word, std::size_t begin);
   void offer(std::size_t begin, std::size_t end, std::int32_t id, double score);
   void append_unknown(std::string_view text, std::vector<std::int32_t>& ids) const;
 
   PrefixIndex index_;
-  std::vector<float> scores_;
+  std::vector<double> scores_;
   UnigramOptions options_;
   double unknown_score_ = 0;
   std::vector<Best> best_;

@@ -12,24 +12,28 @@ namespace windlass {
 
 struct WordPieceOptions {
   std::int32_t unknown = 0;
+  bool over_bytes = false;     // each byte is a character
+  std::string_view goes_on{};  // a constant: before tokens that go on, where words may hold it too
   std::int64_t max_characters = 100;  // a longer word is unknown
 };
 
 class WordPieceModel final : public WordModel {
  public:
-  // Tokens that begin a word have a space before them, those that go on have not. `ids`: the tokens
-  // that text may become. The vocabulary must outlive the model and stay where it is.
-  WordPieceModel(const Vocabulary& vocabulary, std::vector<std::int32_t> ids,
-                 const WordPieceOptions& options);
+  // The tokens that text may become: `first` begin a word and have a space before them, `next` go
+  // on and have not. The vocabulary must outlive the model and stay where it is.
+  WordPieceModel(const Vocabulary& vocabulary, std::vector<std::int32_t> first,
+                 std::vector<std::int32_t> next, const WordPieceOptions& options);
 
   void encode(std::string_view word, std::vector<std::int32_t>& ids) override;
   std::int64_t size_bytes() const override;
 
  private:
-  // The longest token at `at` of the spaced word: its length, 0 for none.
-  std::size_t longest(std::size_t at, std::int32_t& id) const;
+  // The longest token of the index at `at` of the spaced word: its length, 0 for none.
+  std::size_t longest(const PrefixIndex& index, std::size_t at, std::int32_t& id) const;
+  // ... at its beginning.
+  std::size_t longest_first(std::int32_t& id) const;
 
-  PrefixIndex index_;
+  PrefixIndex first_, next_;
   WordPieceOptions options_;
   std::string spaced_;  // the word with a space before it
 };

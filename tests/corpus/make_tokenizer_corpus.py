@@ -72,7 +72,7 @@ def main():
         "bad_post_processor": bpe(post_processor={"type": "Templates"}),
         "bad_template_id": bpe(post_processor={**template, "special_tokens": {"<s>": {"ids": [99]}}}),
         "bad_regex": bpe(pre_tokenizer=split({"Regex": "(a"})),
-        "bad_class_in_class": bpe(pre_tokenizer=split({"Regex": "[a[b]]"})),
+        "bad_class_intersection": bpe(pre_tokenizer=split({"Regex": "[a&&b]"})),
         "bad_behavior": bpe(pre_tokenizer=split({"String": "a"}, "Split")),
         "bad_charsmap": bpe(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}),
         "bad_suffix": bpe(model={"end_of_word_suffix": "</w>"}),

@@ -292,4 +292,22 @@ TEST_CASE("output to a closed pipe is an error, not a crash") {
 }
 
 }  // namespace
+TEST_CASE("a file name with control bytes is shown in one line") {
+  const ProcessResult result = windlass({"info", "-m", "no\nsuch\x1b[31mfile"});
+  CHECK(result.exit_status != 0);
+  CHECK_THAT(result.err, Contains("no\\x0asuch\\x1b[31mfile"));
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+}
+
+TEST_CASE("an integer of the tools that does not fit is named with its file") {
+  const Folder folder;
+  for (const char* number : {"12345678901234567890", "123456789012345678901234"}) {
+    write_bytes(folder / "tools.json", R"([{"a": )" + std::string(number) + "}]");
+    check({{"run", "-m", golden_model("llama"), "-p", "x", "--ram", "64MiB", "--chat-template",
+            "chatml", "--tools", folder / "tools.json"},
+           2,
+           std::string("tools.json: the integer ") + number + " has more than 64 bits"});
+  }
+}
+
 }  // namespace windlass::test

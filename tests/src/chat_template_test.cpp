@@ -7,6 +7,8 @@
 #include "src/format/gguf.h"
 #include "src/text/builtin_chat_templates.h"
 #include "tests/support/catch.h"
+#include "tests/support/tiny_model.h"
+#include "tests/support/toy_tokenizer.h"
 
 namespace windlass {
 namespace {
@@ -100,6 +102,34 @@ TEST_CASE("with tools, the template named tool_use goes before the other") {
   CHECK(make_chat_template(table, {}, false)->render({{"user", "u"}}, nullptr, true) == "plain");
   CHECK(make_chat_template(table, {}, true)
             ->render({{"user", "u"}}, nlohmann::ordered_json::parse("[{}, {}]"), true) == "2");
+}
+
+TEST_CASE("a template sees the tokens that tokenizer_config.json names, and no others") {
+  const testing::TempDir folder;
+  TensorTable table;
+  table.folder = folder.file("");
+  const testing::ToyTokenizer tokenizer({"<s>", "</s>"}, {});
+  const auto rendered = [&](const char* config, const char* source) {
+    testing::write_file(folder.file("tokenizer_config.json"), config);
+    return ChatTemplate(source, "test", chat_tokens(table, tokenizer)).render({}, nullptr, true);
+  };
+  const char* const source =
+      "[{{ bos_token }}|{{ eos_token }}|{{ pad_token }}|{{ unk_token }}|{{ bos_token is defined }}|"
+      "{{ additional_special_tokens | join(' ') }}]";
+  CHECK(rendered(R"({"bos_token": null, "eos_token": {"content": "E"}, "pad_token": "P",
+                     "unk_token": null, "additional_special_tokens": ["A", {"content": "B"}]})",
+                 source) == "[|E|P||False|A B]");
+  CHECK(rendered(R"({"bos_token": "B"})", source) == "[B||||True|]");
+}
+
+TEST_CASE("a template of a GGUF sees its padding and unknown tokens") {
+  TensorTable table;
+  table.metadata["tokenizer.ggml.padding_token_id"] = std::int64_t{1};
+  table.metadata["tokenizer.ggml.unknown_token_id"] = std::int64_t{0};
+  const testing::ToyTokenizer tokenizer({"<unk>", "<pad>"}, {});
+  const ChatTemplate chat("[{{ bos_token }}|{{ pad_token }}|{{ unk_token }}]", "test",
+                          chat_tokens(table, tokenizer));
+  CHECK(chat.render({}, nullptr, true) == "[|<pad>|<unk>]");
 }
 
 TEST_CASE("an error is one line that names the template, its line and the construct") {

@@ -203,7 +203,9 @@ TEST_CASE("a setting that is not computed is refused with what is supported") {
   CHECK_THAT(with(golden_config("deepseek2"), "scoring_func", "tanh"),
              Contains("'scoring_func' is 'tanh'; supported: softmax, sigmoid"));
   const nlohmann::json types = {"full_attention", "sliding_attention", "full_attention"};
-  CHECK_THAT(with(llama, "layer_types", types), Contains("'sliding_attention' in layer 1"));
+  nlohmann::json mistral = llama;
+  mistral["model_type"] = "mistral";
+  CHECK_THAT(with(mistral, "layer_types", types), Contains("'sliding_attention' in layer 1"));
 }
 
 TEST_CASE("a missing, mistyped or impossible value is named with its file") {

@@ -204,6 +204,75 @@ TEST_CASE("the chat template comes from its own file, or from tokenizer_config.j
   CHECK(chat_template() == "{{ three }}\n");
 }
 
+TEST_CASE("the template for tools comes from the list, or from its own file") {
+  const TempDir folder;
+  TinyFolder().write(folder);
+  const auto templates = [&] {
+    const TensorTable table = read_hf_folder(folder_of(folder));
+    const std::string* plain = table.find_string("tokenizer.chat_template");
+    const std::string* tools = table.find_string("tokenizer.chat_template.tool_use");
+    return (plain == nullptr ? "none" : *plain) + "/" + (tools == nullptr ? "none" : *tools);
+  };
+  const nlohmann::json list = {{{"name", "tool_use"}, {"template", "T"}},
+                               {{"name", "default"}, {"template", "D"}}};
+  write_file(folder.file("tokenizer_config.json"), nlohmann::json{{"chat_template", list}}.dump());
+  CHECK(templates() == "D/T");
+  std::filesystem::create_directory(folder.file("additional_chat_templates"));
+  write_file(folder.file("additional_chat_templates/tool_use.jinja"), "F");
+  CHECK(templates() == "none/F");
+  write_file(folder.file("chat_template.jinja"), "P");
+  CHECK(templates() == "P/F");
+}
+
+TEST_CASE("'attention_bias' and the tensors that contradict it are named") {
+  TinyFolder model;
+  CHECK(error_of(model) == "no error");
+  model.config["attention_bias"] = true;
+  CHECK(
+      error_of(model).ends_with("'attention_bias' is true, but tensor "
+                                "'model.layers.0.self_attn.q_proj.bias' is missing"));
+  model.config.erase("attention_bias");
+  model.tensors.push_back({"model.layers.0.self_attn.k_proj.bias", DType::kF32, {16}});
+  CHECK(
+      error_of(model).ends_with("'attention_bias' is false, but tensor "
+                                "'model.layers.0.self_attn.k_proj.bias' is there"));
+}
+
+TEST_CASE("settings that config.json leaves out are those of transformers") {
+  const auto read = [](TinyFolder model) {
+    const TempDir folder;
+    model.config.erase("rms_norm_eps");
+    model.write(folder);
+    return read_hf_folder(folder_of(folder));
+  };
+  TinyFolder model;
+  model.config["sliding_window"] = 16;
+  const TensorTable llama = read(model);
+  CHECK(llama.find_float("llama.attention.layer_norm_rms_epsilon") == 1e-6);
+  CHECK(!llama.find_int("llama.attention.sliding_window", 0, 1 << 20));
+  model.config["model_type"] = "mistral";
+  CHECK(read(model).find_int("llama.attention.sliding_window", 0, 1 << 20) == 16);
+  model.config.erase("sliding_window");
+  CHECK(read(model).find_int("llama.attention.sliding_window", 0, 1 << 20) == 4096);
+  model.config["model_type"] = "gemma3_text";
+  CHECK(read(model).find_int("gemma3.attention.sliding_window", 0, 1 << 20) == 4096);
+}
+
+TEST_CASE("a folder whose windows begin at some layer is refused by its own settings") {
+  const TempDir folder;
+  TinyFolder model;
+  model.config["model_type"] = "qwen2";
+  model.config["sliding_window"] = 16;
+  model.write(folder);
+  CHECK(read_hf_folder(folder_of(folder)).find_int("qwen2.attention.sliding_window", 0, 99) == 0);
+  model.config["use_sliding_window"] = true;
+  model.config["max_window_layers"] = 0;
+  model.write(folder);
+  CHECK_THROWS_WITH(read_hf_folder(folder_of(folder)),
+                    Contains("config.json: 'use_sliding_window' is true") &&
+                        Contains("supported for qwen2: false"));
+}
+
 TEST_CASE("a folder or file that is no model says what a model is") {
   const TempDir folder;
   CHECK_THAT(error_of(folder), Contains("is a folder without config.json"));

@@ -253,7 +253,7 @@ TEST_CASE("the beginning token is added when asked for and the file says so") {
 
 TEST_CASE("the pieces of a text are cut at digits, contractions and Unicode's white space") {
   PreTokenizer split;
-  for (const char* expression : find_split_family("smollm").expressions) {
+  for (const char* expression : find_split_family("smollm", "test").expressions) {
     if (expression != nullptr) split.add(RegexSplit{Regex(expression, "smollm")});
   }
   const auto pieces_of = [&](const std::string& text) { return testing::pieces_of(split, text); };
@@ -315,6 +315,12 @@ TEST_CASE("a damaged or unknown vocabulary is refused by name") {
     INFO(merge);
     CHECK_THAT(error_of(small, ErrorCode::kBadFile), Contains("entry 1"));
   }
+}
+
+TEST_CASE("an unknown pre-tokenizer is named with its file and the nearest") {
+  CHECK_THROWS_WITH(
+      find_split_family("llama-bpx", "m.gguf"),
+      StartsWith("m.gguf: unknown pre-tokenizer 'llama-bpx'") && Contains("nearest is llama-bpe"));
 }
 
 }  // namespace windlass
