@@ -92,7 +92,8 @@ class PlanWriter {
   std::int32_t run_of(BlockId id) const { return run_of_[static_cast<std::size_t>(index_of(id))]; }
   bool is_pinned(BlockId id) const { return run_of(id) >= 0; }
   bool is_tiled(std::int32_t op) const {
-    return graph_.buffer(graph_.ops[static_cast<std::size_t>(op)].out.buffer).tiled;
+    const View& out = graph_.ops[static_cast<std::size_t>(op)].out;
+    return out.present() && graph_.buffer(out.buffer).tiled;
   }
 
   // What works on the finished columns, the last op being the one that hands them out: before the

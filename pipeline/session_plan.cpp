@@ -140,6 +140,13 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
   return session;
 }
 
+std::int64_t least_ram_bytes(const Model& model, const EngineOptions& options,
+                             const Profile& profile) {
+  constexpr std::int64_t kPlenty = std::int64_t{1} << 44;
+  const SessionPlan plan = make_session_plan(model, options, profile, kPlenty);
+  return least_limit_bytes(plan.graph, plan.blocks, plan.needs);
+}
+
 StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile,
                       const StepLoad& load, bool overlap) {
   const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.type});

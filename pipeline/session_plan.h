@@ -40,6 +40,11 @@ struct SessionPlan {
 SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                               const Profile& profile, std::int64_t ram_bytes);
 
+// The least ram_bytes under which make_session_plan() makes a plan, for these options. Cost: that
+// of a plan. Error(kUsage) as make_session_plan.
+std::int64_t least_ram_bytes(const Model& model, const EngineOptions& options,
+                             const Profile& profile);
+
 // Predicted time and bound of one step of this shape.
 struct StepForecast {
   Prediction prediction;

@@ -7,7 +7,9 @@
 
 #include "pipeline/eval/divergence.h"
 #include "pipeline/eval/recall.h"
+#include "pipeline/session_plan.h"
 #include "src/base/error.h"
+#include "src/base/units.h"
 #include "tools/compare_sides.h"
 #include "tools/outputs.h"
 #include "tools/session.h"
@@ -47,14 +49,44 @@ struct Job {
   ProgressDisplay& display;
 };
 
-// table_bytes: beside tokens, tokenizer and scores. The engine holds job.options' trace only where
-// `last` is set.
-std::unique_ptr<Engine> open_engine(const Job& job, const Side& side, std::int64_t table_bytes,
-                                    bool last) {
+// table_bytes: beside tokens, tokenizer and scores.
+EngineOptions engine_options(const Job& job, const Side& side, std::int64_t table_bytes) {
   EngineOptions options = make_engine_options(side.options);
   set_scoring_shape(options, job.windows.shape);
   options.table_bytes = job.text.tokenizer_bytes + job.windows.size_bytes() +
                         scoring_bytes(job.windows.shape) + table_bytes;
+  return options;
+}
+
+// Beside those of engine_options(), of side B against side A.
+std::int64_t meeting_bytes(const BaselineIdentity& a, std::int64_t n_vocab) {
+  return DivergenceMeter::size_bytes(a, n_vocab) + BaselineReader::buffer_bytes(a) +
+         statistics_bytes(a.n_rows(), a.shape.rows());
+}
+
+// Both sides must find room before side A runs. `a`: with tiles of the whole vocabulary, the most
+// that they can be.
+void require_room(const Job& job, const Sides& sides, const BaselineIdentity& a) {
+  std::int64_t least_bytes = 0;
+  const auto consider = [&](const Side& side, std::int64_t table_bytes) {
+    const EngineOptions options = engine_options(job, side, table_bytes);
+    const Profile profile = obtain_profile(side.options, options, side.model.path, job.display);
+    least_bytes = std::max(least_bytes, least_ram_bytes(side.model, options, profile));
+  };
+  consider(*sides.a, BaselineWriter::buffer_bytes(a));
+  consider(*sides.b, meeting_bytes(a, sides.b->model.spec.n_vocab));
+  const std::int64_t given = make_engine_options(job.options).ram_bytes.value_or(auto_ram_bytes());
+  if (given >= least_bytes) return;
+  fail(ErrorCode::kNoSpace,
+       "--ram {} is too small for the two sides, one after the other; the least that works for "
+       "both is --ram {}MiB",
+       format_size(given), (least_bytes + kMiB - 1) / kMiB);
+}
+
+// The engine holds job.options' trace only where `last` is set.
+std::unique_ptr<Engine> open_engine(const Job& job, const Side& side, std::int64_t table_bytes,
+                                    bool last) {
+  EngineOptions options = engine_options(job, side, table_bytes);
   if (!last) options.trace_path.clear();
   const Profile profile = obtain_profile(side.options, options, side.model.path, job.display);
   auto engine = std::make_unique<Engine>(side.model, options, profile);
@@ -69,8 +101,7 @@ Receipt receipt_of(const Job& job, const Engine& engine) {
 }
 
 void say_window(const Job& job, const char* side, std::int64_t window) {
-  job.display.clear();
-  fmt::print(stderr, "side {}: window {} of {}\n", side, window + 1, job.windows.count());
+  job.display.say(fmt::format("side {}: window {} of {}", side, window + 1, job.windows.count()));
 }
 
 struct SideRun {
@@ -147,10 +178,7 @@ int finish_side_a(const Job& job, const SideRun& run, const BaselineIdentity& id
 int compare_with(const Job& job, const Side& side, const BaselineIdentity& identity,
                  BaselineReader& baseline, const std::optional<Receipt>& receipt_a) {
   const BaselineIdentity& a = baseline.identity();
-  const std::int64_t table_bytes = DivergenceMeter::size_bytes(a, identity.n_vocab) +
-                                   BaselineReader::buffer_bytes(a) +
-                                   statistics_bytes(a.n_rows(), a.shape.rows());
-  const auto engine = open_engine(job, side, table_bytes, true);
+  const auto engine = open_engine(job, side, meeting_bytes(a, identity.n_vocab), true);
   DivergenceMeter meter(baseline);
   ScoringSinks sinks;
   sinks.on_tile = [&](const RowTile& tile) { meter.add(tile); };
@@ -205,6 +233,7 @@ int compare_command(const Invocation& invocation) {
     const SideRun run = run_side_a(job, *sides.a, identity, options.save_logits, true);
     return finish_side_a(job, run, identity);
   }
+  require_room(job, sides, identity);
   const BaselinePath baseline_path(options);
   Receipt receipt;
   {

@@ -144,7 +144,8 @@ void add_convert_options(CLI::App& app, Options& o) {
   app.add_option("output", o.output, "file to write (OUT.gguf)");
   app.add_option("--type", o.weight_type,
                  "of the matrices: f32 | f16 | bf16 | q8_0 | q4_0 | q4_1 | q5_0 | q5_1 | iq4_nl | "
-                 "q2_k | q3_k | q4_k | q5_k | q6_k");
+                 "q2_k | q3_k | q4_k | q5_k | q6_k; must be given")
+      ->default_str("");
   app.add_option("--output-type", o.output_type,
                  "of the output matrix; empty: q6_k where --type is smaller, else as --type");
   app.add_option("--ram", o.ram, "memory for buffers, such as 64MiB, or auto");

@@ -25,9 +25,8 @@ Score score_text(Engine& engine, const TokenWindows& windows, ProgressDisplay& d
     for (const RowScore& row : rows) nll_sum += row.nll();
     total.nll_sum += nll_sum;
     total.n_scored += std::ssize(rows);
-    display.clear();
-    fmt::print(stderr, "window {} of {}: perplexity so far {:.4f}\n", window + 1, windows.count(),
-               total.perplexity());
+    display.say(fmt::format("window {} of {}: perplexity so far {:.4f}", window + 1,
+                            windows.count(), total.perplexity()));
   };
   score_windows(engine, windows, {.on_window = on_window}, display.callback());
   return total;

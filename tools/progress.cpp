@@ -24,6 +24,7 @@ ProgressDisplay::ProgressDisplay(std::string_view mode) {
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   if (mode == "bar" || (mode == "auto" && terminal)) mode_ = Mode::kBar;
   if (mode == "json") mode_ = Mode::kJson;
+  quiet_ = mode == "off" || mode == "json";
 }
 
 ProgressDisplay::~ProgressDisplay() { clear(); }
@@ -41,6 +42,12 @@ void ProgressDisplay::update(std::int64_t done, std::int64_t total, const char* 
   }
   fmt::print(stderr, "{{\"progress\":{{\"what\":\"{}\",\"done\":{},\"total\":{}}}}}\n", what, done,
              total);
+}
+
+void ProgressDisplay::say(std::string_view line) {
+  if (quiet_) return;
+  clear();
+  fmt::print(stderr, "{}\n", line);
 }
 
 void ProgressDisplay::draw_bar(std::int64_t done, std::int64_t total, const char* what) {

@@ -20,6 +20,8 @@ class ProgressDisplay {
 
   // Counts are bytes where `what` is "load" or "write", else things.
   void update(std::int64_t done, std::int64_t total, const char* what);
+  // A line of its own about what is done, for people: not with off or json.
+  void say(std::string_view line);
   // Takes the bar off the screen, before anything else is printed.
   void clear();
   // Draws, and throws Error(kInterrupted) once Ctrl-C came. Must not outlive the display.
@@ -30,6 +32,7 @@ class ProgressDisplay {
   void draw_bar(std::int64_t done, std::int64_t total, const char* what);
 
   Mode mode_ = Mode::kOff;
+  bool quiet_ = false;  // no lines either
   bool drawn_ = false;
   double last_draw_s_ = 0;
 };

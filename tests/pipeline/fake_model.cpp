@@ -58,7 +58,7 @@ void FakeModel::add_product(std::int64_t n_rows) {
   add_op(OpKind::kMatMul, add_tensor(n_rows), kHidden, kOut, RowSet::kTokens);
 }
 void FakeModel::add_experts(std::int64_t n_experts, std::int64_t n_chosen, std::int64_t n_rows) {
-  GraphOp& route = add_op(OpKind::kRoute, kNoTensor, kHidden, kHidden, RowSet::kTokens);
+  GraphOp& route = add_op(OpKind::kRoute, add_tensor(1), kHidden, kNoBuffer, RowSet::kTokens);
   route.n_stacked = n_experts;
   route.n_chosen = n_chosen;
   for (int i = 0; i < 2; ++i) {
