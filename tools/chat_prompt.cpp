@@ -87,8 +87,13 @@ void require_tools_to_act(const ChatTemplate& chat_template, const nlohmann::ord
                           const std::string& model) {
   if (tools.is_null()) return;
   const std::vector<ChatMessage> messages = {{"user", "x"}};
-  if (chat_template.render(messages, tools, true) != chat_template.render(messages, nullptr, true))
-    return;
+  std::string without;
+  try {
+    without = chat_template.render(messages, nullptr, true);
+  } catch (const Error&) {
+    return;  // a template that needs tools names them
+  }
+  if (chat_template.render(messages, tools, true) != without) return;
   fail(ErrorCode::kUsage,
        "--tools cannot act: the chat template of {} does not name tools; --chat-template gives one "
        "that does (qwen2.5-tools, or a file)",

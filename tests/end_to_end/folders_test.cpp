@@ -61,6 +61,30 @@ TEST_CASE("info names the chat template, of a folder and of the GGUF made of it"
   }
 }
 
+TEST_CASE("with tools, a folder and the GGUF made of it use the template for tools") {
+  const Folder folder, target;
+  for (const auto& entry : std::filesystem::directory_iterator(golden("models/llama"))) {
+    if (entry.is_regular_file()) {
+      std::filesystem::copy(entry.path(), folder.path() / entry.path().filename());
+    }
+  }
+  std::filesystem::create_directory(folder.path() / "additional_chat_templates");
+  write_bytes(folder / "chat_template.jinja", "plain");
+  write_bytes(folder / "additional_chat_templates/tool_use.jinja", "{{ tools | length }} tools");
+  write_bytes(folder / "tools.json", "[{}, {}]");
+  const std::string gguf = target / "m.gguf";
+  windlass_json({"convert", "-m", folder.path().string(), gguf, "--type", "f16"});
+  for (const std::string& model : {folder.path().string(), gguf}) {
+    const auto ids = [&](Arguments more) {
+      Arguments arguments = {"run", "-m", model, "-n", "0", "--ram", "256MiB"};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      return windlass_json(arguments)["prompt_ids"];
+    };
+    CHECK(ids({"-p", "x", "--tools", folder / "tools.json"}) == ids({"--raw", "-p", "2 tools"}));
+    CHECK(ids({"-p", "x"}) == ids({"--raw", "-p", "plain"}));
+  }
+}
+
 TEST_CASE("a folder is planned, examined and run like a file") {
   const Folder folder;
   write_ids(folder / "ids.json", {1, 5, 9});
