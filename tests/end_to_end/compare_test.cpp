@@ -109,7 +109,7 @@ TEST_CASE("both sides stay within the budget, and one too small is refused with 
   }
   const ProcessResult refused = windlass(in.compare({"-m", model, "-m", model, "--ram", "1MiB"}));
   CHECK(refused.exit_status == 1);
-  CHECK_THAT(refused.err, Contains("the least that works is --ram"));
+  CHECK_THAT(refused.err, Contains("the least that works for both is --ram"));
 }
 
 TEST_CASE("a recall probe scores the planted string alone, on one side or on two") {

@@ -106,7 +106,9 @@ Value namespace_function(Interpreter& in, const Value&, const Args& args) {
 }
 
 Value raise_exception(Interpreter& in, const Value&, const Args& args) {
-  throw Failure{ErrorCode::kUsage, to_str(in.heap(), args[0])};
+  std::string message = to_str(in.heap(), args[0]);
+  if (message.empty()) message = "the template raises an exception and does not say why";
+  throw Failure{ErrorCode::kUsage, std::move(message)};
 }
 
 Value strftime_now(Interpreter& in, const Value&, const Args& args) {
