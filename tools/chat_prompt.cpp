@@ -13,10 +13,12 @@ namespace {
 const TextLimit kToolsLimit = {kMiB, "the most that a list of tools may hold"};
 const TextLimit kTemplateLimit = {jinja::kMaxSourceBytes, "the most that a chat template may hold"};
 
-// Refuses integers that the parser would round or wrap, by name.
-class IntegerCheck final : public nlohmann::json_sax<nlohmann::json> {
+constexpr int kMostToolsDepth = 256;
+
+// Refuses integers that the parser would round or wrap, by name, and great depth.
+class ToolsCheck final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit IntegerCheck(const std::string& path) : path_(path) {}
+  explicit ToolsCheck(const std::string& path) : path_(path) {}
 
   bool number_unsigned(number_unsigned_t value) override {
     if (value > INT64_MAX) refuse(fmt::format("{}", value));
@@ -31,11 +33,11 @@ class IntegerCheck final : public nlohmann::json_sax<nlohmann::json> {
   bool number_integer(number_integer_t) override { return true; }
   bool string(string_t&) override { return true; }
   bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return true; }
+  bool start_object(std::size_t) override { return deeper(); }
   bool key(string_t&) override { return true; }
-  bool end_object() override { return true; }
-  bool start_array(std::size_t) override { return true; }
-  bool end_array() override { return true; }
+  bool end_object() override { return shallower(); }
+  bool start_array(std::size_t) override { return deeper(); }
+  bool end_array() override { return shallower(); }
   bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override {
     return false;  // the parser after it says so
   }
@@ -45,14 +47,23 @@ class IntegerCheck final : public nlohmann::json_sax<nlohmann::json> {
     fail(ErrorCode::kUsage, "{}: the integer {} has more than 64 bits, which is not supported",
          path_, number.substr(0, 64));
   }
+  bool deeper() {
+    if (++depth_ <= kMostToolsDepth) return true;
+    fail(ErrorCode::kUsage, "{}: nested more than {} deep", path_, kMostToolsDepth);
+  }
+  bool shallower() {
+    --depth_;
+    return true;
+  }
 
   const std::string& path_;
+  int depth_ = 0;
 };
 
 nlohmann::ordered_json read_tools(const std::string& path) {
   if (path.empty()) return nullptr;
   const std::string text = read_text_file(path, kToolsLimit);
-  IntegerCheck check(path);
+  ToolsCheck check(path);
   nlohmann::json::sax_parse(text, &check);
   auto tools = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!tools.is_array()) fail(ErrorCode::kUsage, "{} is not a JSON array of tools", path);

@@ -129,6 +129,8 @@ TEST_CASE("a template or tools that cannot be used are refused by file and line"
   check({with("--tools", folder / "object.json"), 2, "object.json is not a JSON array of tools"});
   check({with("--tools", folder / "text.json"), 2, "text.json: tool 0 is not a JSON object"});
   check({with("--tools", folder / "none.json"), 1, "none.json"});
+  write_bytes(folder / "deep.json", std::string(100000, '[') + std::string(100000, ']'));
+  check({with("--tools", folder / "deep.json"), 2, "deep.json: nested more than 256 deep"});
   write_bytes(folder / "tools.json", R"([{"type":"function","function":{"name":"f"}}])");
   check({with("--tools", folder / "tools.json"), 2, "--tools cannot act"});
 }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kMostNesting = 64;
 constexpr int kMostSchemas = 4000;           // converted, copies by merging included
+constexpr int kMostJsonDepth = 256;          // of the text: a schema in a schema is two levels
 constexpr std::size_t kMostNameBytes = 256;  // of a property beside which others may stand
 class Converter {
  public:
@@ -356,8 +357,12 @@ GrammarRules json_schema_grammar(std::string_view schema) {
          kMostSchemaBytes);
   }
   SchemaJson document;
+  const auto bound_depth = [](int depth, SchemaJson::parse_event_t, const SchemaJson&) {
+    if (depth <= kMostJsonDepth) return true;
+    fail(ErrorCode::kUsage, "JSON schema: its JSON is nested more than {} deep", kMostJsonDepth);
+  };
   try {
-    document = SchemaJson::parse(schema);
+    document = SchemaJson::parse(schema, bound_depth);
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorCode::kUsage, "JSON schema: {}", error.what());
   }
