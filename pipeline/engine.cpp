@@ -42,7 +42,7 @@ struct Engine::State {
   std::vector<float> read_rope_factors(const RopeSpec& spec);
   void note_fallbacks();
   Counters counters() const {
-    return {now_s(), tiers.disk_to_host(), executor.stats(), experts.stats()};
+    return {now_s(), tiers.disk_to_host(), executor.stats(), experts.stats(), team.busy_s()};
   }
   void stop_if_interrupted() const {
     if (options.interrupted && options.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
