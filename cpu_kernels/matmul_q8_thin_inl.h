@@ -85,21 +85,25 @@ template <class V, DType kType, int T>
   }
 }
 
+// REQUIRES args.n_tokens <= T. Tokens past the last repeat it, and their results are dropped.
 template <class V, DType kType, int T>
-void thin_tokens(const MatMulArgs& args, WorkRange range, std::int64_t token) {
+void thin_tokens(const MatMulArgs& args, WorkRange range) {
   const Q8Block* x[T];
-  for (int t = 0; t < T; ++t) x[t] = q8_row(args, token + t);
+  for (int t = 0; t < T; ++t) x[t] = q8_row(args, smaller(t, args.n_tokens - 1));
   for (std::int64_t row = range.begin; row < range.end; row += V::kLanes) {
     const std::uint8_t* rows[V::kLanes];
     row_pointers<V::kLanes>(args, row, range.end, rows);
     const std::int64_t n = range.end - row;
-    float* out = args.out + token * args.out_stride + row;
+    float* out = args.out + row;
     typename V::F sum[T];
     for (int t = 0; t < T; ++t) {
-      sum[t] = args.accumulate ? V::load_n(out + t * args.out_stride, n) : V::zero();
+      const bool add = args.accumulate && t < args.n_tokens;
+      sum[t] = add ? V::load_n(out + t * args.out_stride, n) : V::zero();
     }
     thin_rows<V, kType, T>(rows, x, args.n_in / Format<kType>::kBlockWeights, args.row_bytes, sum);
-    for (int t = 0; t < T; ++t) V::store_n(out + t * args.out_stride, sum[t], n);
+    for (int t = 0; t < T; ++t) {
+      if (t < args.n_tokens) V::store_n(out + t * args.out_stride, sum[t], n);
+    }
   }
 }
 
