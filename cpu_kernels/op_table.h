@@ -182,14 +182,18 @@ inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
                             internal::kLeastFloats, 1, n_threads);
 }
 // At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many
-// tokens share them; at most 256 KiB, so that the last chunks of a long op end together; whole
-// panels of 32 rows (matmul_q8_inl.h).
+// tokens share them. At most 256 KiB where few do, so that the last chunks of a long op end
+// together; many tokens are read again for each chunk, from L2 or beyond. Whole panels of 32 rows
+// (matmul_q8_inl.h).
 inline std::int64_t op_grain(const MatMulArgs& args, int n_threads) {
   constexpr std::int64_t kLeastBytes = 32 << 10, kMostBytes = 256 << 10, kPanelRows = 32;
+  constexpr std::int64_t kManyTokens = 8;
   const std::int64_t work = args.row_bytes * args.n_tokens;
-  const std::int64_t most = std::max(
-      kPanelRows, kMostBytes / std::max<std::int64_t>(args.row_bytes, 1) / kPanelRows * kPanelRows);
-  return std::min(most, internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads));
+  const std::int64_t grain =
+      internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads);
+  if (args.n_tokens >= kManyTokens) return grain;
+  const std::int64_t rows = kMostBytes / std::max<std::int64_t>(args.row_bytes, 1);
+  return std::min(grain, std::max(kPanelRows, rows / kPanelRows * kPanelRows));
 }
 // At least 128 columns, two cache lines and more of each row that a chunk walks down.
 inline std::int64_t op_grain(const MatMulTransposedArgs& args, int n_threads) {

@@ -194,7 +194,7 @@ TEST_CASE("any split of the rows gives the same bits") {
   for (const Isa isa : present_isas()) {
     const OpTable& table = cpu_op_table(isa);
     for (const DType type : matmul_types()) {
-      for (const std::int64_t n_tokens : {1, 2, 9}) {
+      for (const std::int64_t n_tokens : {1, 2, 7, 9}) {
         for (const Form form : kForms) {
           const MatMulFunction function = mat_mul_function(table, form, type);
           if (function == nullptr) continue;
@@ -222,7 +222,19 @@ TEST_CASE("any split of the rows gives the same bits") {
   }
 }
 
-TEST_CASE("one token and many tokens give the same bits") {
+// The products of the first `n_tokens` rows of activations.
+std::vector<float> first_products(const OpTable& table, DType type, Form form,
+                                  const Weights& weights, std::int64_t n_out, std::int64_t n_in,
+                                  const std::byte* activations, std::int64_t n_tokens) {
+  std::vector<float> out(at(n_tokens * n_out));
+  const MatMulFunction function = mat_mul_function(table, form, type);
+  function({weights.data, weights.row_bytes, n_out, n_in, activations, n_tokens, out.data(), n_out,
+            false},
+           {0, n_out});
+  return out;
+}
+
+TEST_CASE("one token and any number of tokens give the same bits") {
   for (const Isa isa : present_isas()) {
     const OpTable& table = cpu_op_table(isa);
     for (const DType type : matmul_types()) {
@@ -235,19 +247,41 @@ TEST_CASE("one token and many tokens give the same bits") {
         const Weights weights(type, kOut, n_in, 1, &random);
         const std::vector<float> x = random.gauss_vector(kTokens * n_in);
         const std::vector<std::byte> rows = in_form(table, form, x, kTokens, n_in);
-        std::vector<float> together(at(kTokens * kOut)), alone(at(kTokens * kOut));
-        MatMulArgs args = {weights.data, weights.row_bytes, kOut, n_in, rows.data(),
-                           kTokens,      together.data(),   kOut, false};
-        function(args, {0, kOut});
+        std::vector<float> alone;
         for (std::int64_t t = 0; t < kTokens; ++t) {
-          args.x = rows.data() + t * form_row_bytes(form, n_in);
-          args.n_tokens = 1;
-          args.out = alone.data() + t * kOut;
-          function(args, {0, kOut});
+          const std::vector<float> one =
+              first_products(table, type, form, weights, kOut, n_in,
+                             rows.data() + t * form_row_bytes(form, n_in), 1);
+          alone.insert(alone.end(), one.begin(), one.end());
         }
-        INFO(isa_name(isa) << ' ' << dtype_info(type).name << ' ' << form_name(form));
-        REQUIRE(std::memcmp(together.data(), alone.data(), together.size() * 4) == 0);
+        for (const std::int64_t n_tokens : {2, 3, 4, 5, 6, 7, 8, 9, 14, 19}) {
+          const std::vector<float> together =
+              first_products(table, type, form, weights, kOut, n_in, rows.data(), n_tokens);
+          INFO(isa_name(isa) << ' ' << dtype_info(type).name << ' ' << form_name(form) << " tokens "
+                             << n_tokens);
+          REQUIRE(std::memcmp(together.data(), alone.data(), together.size() * 4) == 0);
+        }
       }
+    }
+  }
+}
+
+TEST_CASE("activations beyond a cache give the bits of few") {
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    for (const DType type : {DType::kQ4_0, DType::kQ6_K}) {
+      constexpr std::int64_t kOut = 70, kIn = 1280, kTokens = 260, kFew = 15;
+      Random random(10);
+      const Weights weights(type, kOut, kIn, 1, &random);
+      const std::vector<float> x = random.gauss_vector(kTokens * kIn);
+      const std::vector<std::byte> rows = quantized(table, x, kTokens, kIn);
+      REQUIRE(rows.size() > 512 << 10);
+      const std::vector<float> many =
+          first_products(table, type, Form::kQ8, weights, kOut, kIn, rows.data(), kTokens);
+      const std::vector<float> few =
+          first_products(table, type, Form::kQ8, weights, kOut, kIn, rows.data(), kFew);
+      INFO(isa_name(isa) << ' ' << dtype_info(type).name);
+      REQUIRE(std::memcmp(many.data(), few.data(), few.size() * 4) == 0);
     }
   }
 }
@@ -256,7 +290,7 @@ TEST_CASE("accumulate adds the product to what the output holds") {
   for (const Isa isa : present_isas()) {
     const OpTable& table = cpu_op_table(isa);
     for (const DType type : matmul_types()) {
-      for (const std::int64_t n_tokens : {1, 5}) {
+      for (const std::int64_t n_tokens : {1, 5, 13}) {
         for (const Form form : kForms) {
           const MatMulFunction function = mat_mul_function(table, form, type);
           if (function == nullptr) continue;
@@ -358,13 +392,14 @@ TEST_CASE("no byte past the last row is read") {
       const std::int64_t n_in = width_of(type, 96), bytes = row_bytes(type, n_in);
       Random random(3);
       for (std::int64_t r = 1; r <= kOut; ++r) random_row(type, end - r * bytes, n_in, &random);
-      const std::vector<float> x = random.gauss_vector(2 * n_in);
-      std::vector<float> out(at(std::max(2 * kOut, n_in)));
+      constexpr std::int64_t kMost = 13;
+      const std::vector<float> x = random.gauss_vector(kMost * n_in);
+      std::vector<float> out(at(std::max(kMost * kOut, n_in)));
       for (const Form form : kForms) {
         const MatMulFunction function = mat_mul_function(table, form, type);
         if (function == nullptr) continue;
-        const std::vector<std::byte> rows = in_form(table, form, x, 2, n_in);
-        for (const std::int64_t n_tokens : {1, 2}) {
+        const std::vector<std::byte> rows = in_form(table, form, x, kMost, n_in);
+        for (const std::int64_t n_tokens : {std::int64_t{1}, std::int64_t{2}, kMost}) {
           function({end - kOut * bytes, bytes, kOut, n_in, rows.data(), n_tokens, out.data(), kOut,
                     false},
                    {0, kOut});
