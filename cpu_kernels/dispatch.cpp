@@ -2,6 +2,8 @@
 // among the tables.
 #include <cpuid.h>
 #include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cpu_kernels/op_table.h"
 #include "src/base/error.h"
@@ -28,6 +30,14 @@ std::uint64_t saved_state() {
   return (static_cast<std::uint64_t>(high) << 32) | low;
 }
 
+// Tile data is 8 KiB of each thread's state, which Linux gives to processes that ask (since 5.16;
+// the numbers are those of its asm/prctl.h). Threads of before and after have it too.
+bool tiles_are_granted() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  static const bool granted = ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+}
+
 struct Feature {
   const char* name;
   bool present;
@@ -38,7 +48,8 @@ std::vector<Feature> features() {
   const Registers base = cpuid(1, 0), extended = cpuid(7, 0), more = cpuid(7, 1);
   const std::uint64_t saved = saved_state();
   const auto bit = [](unsigned word, int index) { return ((word >> index) & 1u) != 0; };
-  constexpr std::uint64_t kAvxState = 0x6, kAvx512State = 0xe6;
+  constexpr std::uint64_t kAvxState = 0x6, kAvx512State = 0xe6, kTileState = 0x60000;
+  const bool tiles_saved = (saved & kTileState) == kTileState;
   return {
       {"avx state saved by the operating system", (saved & kAvxState) == kAvxState, Isa::kAvx2},
       {"avx2", bit(extended.ebx, 5), Isa::kAvx2},
@@ -53,6 +64,11 @@ std::vector<Feature> features() {
       {"avx512vl", bit(extended.ebx, 31), Isa::kAvx512},
       {"avx512_vnni", bit(extended.ecx, 11), Isa::kAvx512Vnni},
       {"avx512_bf16", bit(more.eax, 5), Isa::kAvx512Bf16},
+      {"amx_tile", bit(extended.edx, 24), Isa::kAmx},
+      {"amx_int8", bit(extended.edx, 25), Isa::kAmx},
+      {"amx_bf16", bit(extended.edx, 22), Isa::kAmx},
+      {"tile state saved by the operating system", tiles_saved, Isa::kAmx},
+      {"the operating system's leave to use tiles", tiles_saved && tiles_are_granted(), Isa::kAmx},
   };
 }
 
@@ -97,6 +113,8 @@ const char* isa_name(Isa isa) {
       return "avx512vnni";
     case Isa::kAvx512Bf16:
       return "avx512bf16";
+    case Isa::kAmx:
+      return "amx";
   }
   return "unknown";
 }

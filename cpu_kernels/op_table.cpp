@@ -44,6 +44,10 @@ const OpTable& cpu_op_table(Isa isa) {
       static const OpTable table = widened(kAvx512VnniTable, kAvx512Bf16Table);
       return table;
     }
+    case Isa::kAmx: {
+      static const OpTable table = widened(cpu_op_table(Isa::kAvx512Bf16), kAmxTable);
+      return table;
+    }
   }
   WINDLASS_CHECK(false, static_cast<int>(isa));
   return kScalarTable;

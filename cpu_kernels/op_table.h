@@ -16,9 +16,9 @@ namespace windlass {
 
 // Instruction sets, the better later. They are no ladder: each is wider than the one that base_isa
 // names, and a CPU may have AVX-VNNI without AVX-512, or AVX-512 without AVX-VNNI.
-enum class Isa : std::uint8_t { kScalar, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kAvx512Bf16 };
-inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2,       Isa::kAvxVnni,
-                                   Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAvx512Bf16};
+enum class Isa : std::uint8_t { kScalar, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx };
+inline constexpr Isa kAllIsas[] = {Isa::kScalar,     Isa::kAvx2,       Isa::kAvxVnni, Isa::kAvx512,
+                                   Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx};
 
 // The set that `isa` adds to; kScalar's is itself.
 constexpr Isa base_isa(Isa isa) {
@@ -33,13 +33,17 @@ constexpr Isa base_isa(Isa isa) {
       return Isa::kAvx512;
     case Isa::kAvx512Bf16:
       return Isa::kAvx512Vnni;
+    case Isa::kAmx:
+      return Isa::kAvx512Bf16;
   }
   return Isa::kScalar;
 }
 
 const char* isa_name(Isa isa);  // "avx512vnni"
 std::optional<Isa> isa_by_name(std::string_view name);
-bool isa_present(Isa isa);  // CPU and OS (XCR0) both
+// CPU and OS (XCR0) both. Of AMX also the kernel's leave to use tiles, which the first call asks
+// for.
+bool isa_present(Isa isa);
 // The last of kAllIsas that is present and worth having: AVX-512-BF16 is not on Intel's CPUs, where
 // it is slower than AVX-512-VNNI.
 Isa best_isa();

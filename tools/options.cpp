@@ -31,7 +31,7 @@ void add_cpu_options(CLI::App& app, Options& o) {
   app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
   app.add_option(
       "--isa", o.isa,
-      "scalar | avx2 | avxvnni | avx512 | avx512vnni | avx512bf16; empty: the best here");
+      "scalar | avx2 | avxvnni | avx512 | avx512vnni | avx512bf16 | amx; empty: the best");
 }
 
 void add_machine_options(CLI::App& app, Options& o) {
