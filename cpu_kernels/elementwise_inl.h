@@ -145,15 +145,9 @@ void rope(const RopeArgs& args, WorkRange range) {
   }
 }
 
-// One block of a q8 row (op_args.h).
-struct Q8Slot {
-  std::int8_t* values;
-  float *scale, *scale_sum, *half_sums;
-};
-
 // 32 values (zeros beyond n) to a block.
 template <class V>
-inline void quantize_block(const float* x, std::int64_t n, const Q8Slot& out) {
+inline void quantize_block(const float* x, std::int64_t n, Q8Block* out) {
   typename V::I largest_bits = V::zero_i();
   for (int i = 0; i < 32; i += V::kLanes) {
     largest_bits = V::max_i(largest_bits, V::abs_bits(V::load_n(x + i, larger(n - i, 0))));
@@ -162,48 +156,40 @@ inline void quantize_block(const float* x, std::int64_t n, const Q8Slot& out) {
       V::max_lane_i(largest_bits);  // ordered as the values, NaN above infinity
   float largest;
   __builtin_memcpy(&largest, &bits, sizeof largest);
-  *out.scale = bits >= 0x7f800000 ? __builtin_nanf("") : largest / 127.0f;
-  // A scale below the normal floats would make its inverse overflow: such a block is zero.
-  const bool usable = *out.scale >= __FLT_MIN__;
-  if (!usable) {
-    if (*out.scale < __FLT_MIN__) *out.scale = 0.0f;
-    *out.scale_sum = out.half_sums[0] = out.half_sums[1] = *out.scale;
-    __builtin_memset(out.values, 0, 32);
-    return;
-  }
-  const typename V::F inverse = V::set1(127.0f / largest);
-  std::int32_t half_sums[2];
-  for (int half = 0; half < 2; ++half) {
-    typename V::I sum = V::zero_i();
-    for (int i = 16 * half; i < 16 * half + 16; i += V::kLanes) {
-      const typename V::I q = V::to_i32(V::mul(V::load_n(x + i, larger(n - i, 0)), inverse));
-      V::store_i8(out.values + i, q);
-      sum = V::add_i(sum, q);
+  float scale = bits >= 0x7f800000 ? __builtin_nanf("") : largest / 127.0f;
+  if (scale < __FLT_MIN__) scale = 0.0f;  // its inverse would overflow: such a block is zero
+  std::int32_t sums[2] = {};
+  if (scale > 0.0f) {
+    const typename V::F inverse = V::set1(127.0f / largest);
+    for (int half = 0; half < 2; ++half) {
+      typename V::I sum = V::zero_i();
+      for (int i = 16 * half; i < 16 * half + 16; i += V::kLanes) {
+        const typename V::I q = V::to_i32(V::mul(V::load_n(x + i, larger(n - i, 0)), inverse));
+        V::store_i8(out->values + i, q);
+        sum = V::add_i(sum, q);
+      }
+      sums[half] = V::sum_i(sum);
     }
-    half_sums[half] = V::sum_i(sum);
-    out.half_sums[half] = *out.scale * static_cast<float>(half_sums[half]);
+  } else {
+    __builtin_memset(out->values, 0, sizeof out->values);
   }
-  *out.scale_sum = *out.scale * static_cast<float>(half_sums[0] + half_sums[1]);
+  out->scale = scale;
+  out->scale_sum = scale * static_cast<float>(sums[0] + sums[1]);
+  out->start = kQ8Magic - 128 * (sums[0] + sums[1]);
+  for (int half = 0; half < 2; ++half) {
+    out->half_sums[half] = scale * static_cast<float>(sums[half]);
+    out->half_starts[half] = kQ8Magic - 128 * sums[half];
+  }
+  out->unused = 0;
 }
 
 template <class V>
 void quantize_rows(const QuantizeRowsArgs& args, WorkRange range) {
-  const std::int64_t blocks = q8_blocks(args.width);
-  const std::int64_t scale_slots = q8_scales_bytes(args.width) / 4;
   const std::int64_t in_stride = args.in_stride > 0 ? args.in_stride : args.width;
   for (std::int64_t row = range.begin; row < range.end; ++row) {
-    std::byte* out = args.out + row * q8_row_bytes(args.width);
-    std::int8_t* values = reinterpret_cast<std::int8_t*>(out);
-    float* scales = reinterpret_cast<float*>(out + q8_values_bytes(args.width));
-    float* scale_sums = scales + scale_slots;
-    float* half_sums = scale_sums + scale_slots;
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      quantize_block<V>(args.in + row * in_stride + b * 32, args.width - b * 32,
-                        {values + b * 32, scales + b, scale_sums + b, half_sums + 2 * b});
-    }
-    for (std::int64_t i = blocks * 32; i < q8_values_bytes(args.width); ++i) values[i] = 0;
-    for (std::int64_t b = blocks; b < scale_slots; ++b) {
-      scales[b] = scale_sums[b] = half_sums[2 * b] = half_sums[2 * b + 1] = 0.0f;
+    Q8Block* out = reinterpret_cast<Q8Block*>(args.out + row * q8_row_bytes(args.width));
+    for (std::int64_t b = 0; b < q8_blocks(args.width); ++b) {
+      quantize_block<V>(args.in + row * in_stride + b * 32, args.width - b * 32, out + b);
     }
   }
 }

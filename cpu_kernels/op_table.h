@@ -15,23 +15,58 @@
 
 namespace windlass {
 
-enum class Isa : std::uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni };
-inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+// Instruction sets, the better later. They are no ladder: each is wider than the one that base_isa
+// names, and a CPU may have AVX-VNNI without AVX-512, or AVX-512 without AVX-VNNI.
+enum class Isa : std::uint8_t { kScalar, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx };
+inline constexpr Isa kAllIsas[] = {Isa::kScalar,     Isa::kAvx2,       Isa::kAvxVnni, Isa::kAvx512,
+                                   Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx};
+
+// The set that `isa` adds to; kScalar's is itself.
+constexpr Isa base_isa(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+    case Isa::kAvx2:
+      return Isa::kScalar;
+    case Isa::kAvxVnni:
+    case Isa::kAvx512:
+      return Isa::kAvx2;
+    case Isa::kAvx512Vnni:
+      return Isa::kAvx512;
+    case Isa::kAvx512Bf16:
+      return Isa::kAvx512Vnni;
+    case Isa::kAmx:
+      return Isa::kAvx512Bf16;
+  }
+  return Isa::kScalar;
+}
 
 const char* isa_name(Isa isa);  // "avx512vnni"
 std::optional<Isa> isa_by_name(std::string_view name);
-bool isa_present(Isa isa);  // CPU and OS (XCR0) both
+// CPU and OS (XCR0) both. Of AMX also the kernel's leave to use tiles, which the first call asks
+// for.
+bool isa_present(Isa isa);
+// The last of kAllIsas that is present and worth having: AVX-512-BF16 is not on Intel's CPUs, where
+// it is slower than AVX-512-VNNI.
 Isa best_isa();
 // What `isa` needs and this machine lacks, such as "avx512_vnni"; empty if present.
 std::string missing_features(Isa isa);
 // Name "" picks the best. Error(kUsage) for an unknown name (lists the known), Error(kUnsupported)
-// for one that this machine lacks (names the missing CPU feature and the best present).
+// for one that this machine lacks (names the missing CPU feature and lists the sets present).
 Isa choose_isa(std::string_view name);
 
 // REQUIRES: isa_present(isa).
 const OpTable& cpu_op_table(Isa isa);
 
-// Cores this process may use: affinity mask and cgroup CPU quota, at least 1.
+// What of the machine is this process's.
+struct CpuShare {
+  std::vector<int> cpus;  // hardware threads of the affinity mask, ascending; at least one
+  int cores = 0;          // physical cores that these belong to
+  double quota = 0;       // CPUs' worth of time that the cgroups grant; infinite without a quota
+};
+CpuShare cpu_share();
+std::string cpu_list(const std::vector<int>& cpus);  // "0-3,8"; ascending
+// Threads that a team has unless told otherwise: one a physical core, for the hardware threads of a
+// core share the units that kernels keep busy, and no more than the quota grants. At least 1.
 int usable_cores();
 
 // A team of threads that runs one region at a time, an op or several that do not depend on each
@@ -185,14 +220,18 @@ inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
                             internal::kLeastFloats, 1, n_threads);
 }
 // At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many
-// tokens share them; at most 256 KiB, so that the last chunks of a long op end together; whole
-// panels of 32 rows (matmul_q8_inl.h).
+// tokens share them. At most 256 KiB where few do, so that the last chunks of a long op end
+// together; many tokens are read again for each chunk, from L2 or beyond. Whole panels of 32 rows
+// (matmul_q8_inl.h).
 inline std::int64_t op_grain(const MatMulArgs& args, int n_threads) {
   constexpr std::int64_t kLeastBytes = 32 << 10, kMostBytes = 256 << 10, kPanelRows = 32;
+  constexpr std::int64_t kManyTokens = 8;
   const std::int64_t work = args.row_bytes * args.n_tokens;
-  const std::int64_t most = std::max(
-      kPanelRows, kMostBytes / std::max<std::int64_t>(args.row_bytes, 1) / kPanelRows * kPanelRows);
-  return std::min(most, internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads));
+  const std::int64_t grain =
+      internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads);
+  if (args.n_tokens >= kManyTokens) return grain;
+  const std::int64_t rows = kMostBytes / std::max<std::int64_t>(args.row_bytes, 1);
+  return std::min(grain, std::max(kPanelRows, rows / kPanelRows * kPanelRows));
 }
 // At least 128 columns, two cache lines and more of each row that a chunk walks down.
 inline std::int64_t op_grain(const MatMulTransposedArgs& args, int n_threads) {

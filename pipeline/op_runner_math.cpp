@@ -38,7 +38,8 @@ void OpRunner::quantize_rows(const GraphOp& op) {
   args.rows = rows_of(op) * n;
   args.width = parts_.graph.width_of(op.in);
   args.in_stride = n == 1 ? row : op.in.vector_stride;
-  run_op(parts_.team, parts_.ops.quantize_rows, args);
+  const bool q8 = parts_.graph.buffer(op.out.buffer).kind == BufferKind::kQ8;
+  run_op(parts_.team, q8 ? parts_.ops.quantize_rows : parts_.ops.round_rows, args);
 }
 
 // Of the entry's rows, whatever matrix they are of.
@@ -60,8 +61,10 @@ MatMulArgs OpRunner::mat_mul_args(const GraphOp& op, const ComputeEntry& entry,
 }
 
 auto OpRunner::mat_mul_function(const GraphOp& op) const -> MatMulFunction {
-  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
-  const auto& row = int8 ? parts_.ops.matmul_q8 : parts_.ops.matmul_f32;
+  const BufferKind kind = parts_.graph.buffer(op.in.buffer).kind;
+  const auto& row = kind == BufferKind::kQ8     ? parts_.ops.matmul_q8
+                    : kind == BufferKind::kBf16 ? parts_.ops.matmul_bf16
+                                                : parts_.ops.matmul_f32;
   return row[static_cast<std::size_t>(parts_.tensors.at(op.weight).type)];
 }
 

@@ -167,9 +167,11 @@ void OpRunner::mat_mul_by_vector(const GraphOp& op, const ComputeEntry& entry,
   args.product = mat_mul_args(op, entry, weights);
   args.op = &op;
   args.entry = entry;
-  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
-  args.x_vector_bytes = int8 ? q8_row_bytes(args.product.n_in)
-                             : op.in.vector_stride * static_cast<std::int64_t>(sizeof(float));
+  const BufferKind kind = parts_.graph.buffer(op.in.buffer).kind;
+  args.x_vector_bytes = kind == BufferKind::kQ8 ? q8_row_bytes(args.product.n_in)
+                        : kind == BufferKind::kBf16
+                            ? bf16_row_bytes(args.product.n_in)
+                            : op.in.vector_stride * static_cast<std::int64_t>(sizeof(float));
   args.out_vector = op.out.vector_stride;
   const int threads = parts_.team.n_threads();
   parts_.team.run(multiply_by_vector, args, entry.n_rows, op_grain(args.product, threads));

@@ -35,6 +35,8 @@ struct Format<DType::kIQ4_NL> {
   static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 18;
   static constexpr Codes kCodes = Codes::kSigned8;
   static constexpr int kScaleWeights = 32, kPartBlocks = 1;
+  static constexpr int kZeroPoint = 0;
+  static constexpr bool kHasOffset = false;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
                           typename V::F*) {
@@ -58,6 +60,8 @@ struct Format<DType::kIQ4_XS> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 136;
   static constexpr Codes kCodes = Codes::kSigned8;
   static constexpr int kScaleWeights = 32, kPartBlocks = 1;
+  static constexpr int kZeroPoint = 0;
+  static constexpr bool kHasOffset = false;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
                           typename V::F*) {
@@ -97,6 +101,8 @@ struct Format<DType::kMXFP4> {
   static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 17;
   static constexpr Codes kCodes = Codes::kSigned8;
   static constexpr int kScaleWeights = 32, kPartBlocks = 1;
+  static constexpr int kZeroPoint = 0;
+  static constexpr bool kHasOffset = false;
   // 2^(e - 128) as float bits: exponent e - 1; for e of 1 and 0 the subnormals 2^-127, 2^-128.
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,

@@ -30,6 +30,8 @@ struct Format<DType::kQ2_K> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 84;
   static constexpr Codes kCodes = Codes::kUnsigned4;
   static constexpr int kScaleWeights = 16, kPartBlocks = 4;
+  static constexpr int kZeroPoint = 0;
+  static constexpr bool kHasOffset = true;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
                           typename V::F* offset) {
@@ -70,10 +72,12 @@ struct Format<DType::kQ3_K> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 110;
   static constexpr Codes kCodes = Codes::kUnsigned4;
   static constexpr int kScaleWeights = 16, kPartBlocks = 4;
+  static constexpr int kZeroPoint = 4;
+  static constexpr bool kHasOffset = false;
   // Scale g: low 4 bits in a nibble of byte g % 8, high 2 bits in byte 8 + g % 4.
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F* offset) {
+                          typename V::F*) {
     using I = typename V::I;
     I tail[4];  // from 2 bytes before the scales, so that it ends with the block
     V::load_rows16(rows, at + 94, tail);
@@ -91,7 +95,6 @@ struct Format<DType::kQ3_K> {
       const typename V::F scale =
           V::sub(V::to_f32(byte_of<V>(scales[g / 4], g % 4)), V::set1(32.0f));
       d[g] = V::mul(whole, scale);
-      offset[g] = V::mul(d[g], V::set1(-4.0f));
     }
   }
   template <class V>

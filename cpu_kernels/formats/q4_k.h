@@ -45,6 +45,8 @@ struct Format<DType::kQ4_K> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 144;
   static constexpr Codes kCodes = Codes::kUnsigned4;
   static constexpr int kScaleWeights = 32, kPartBlocks = 2;
+  static constexpr int kZeroPoint = 0;
+  static constexpr bool kHasOffset = true;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
                           typename V::F* offset) {
@@ -82,6 +84,8 @@ struct Format<DType::kQ5_K> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 176;
   static constexpr Codes kCodes = Codes::kUnsigned7;
   static constexpr int kScaleWeights = 32, kPartBlocks = 2;
+  static constexpr int kZeroPoint = 0;
+  static constexpr bool kHasOffset = true;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
                           typename V::F* offset) {

@@ -38,11 +38,12 @@ struct Format<DType::kQ5_0> {
   static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 22;
   static constexpr Codes kCodes = Codes::kUnsigned7;
   static constexpr int kScaleWeights = 32, kPartBlocks = 1;
+  static constexpr int kZeroPoint = 16;
+  static constexpr bool kHasOffset = false;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F* offset) {
+                          typename V::F*) {
     *d = V::load_scales(rows, at);
-    *offset = V::mul(*d, V::set1(-16.0f));
   }
   template <class V>
   static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int,
@@ -69,6 +70,8 @@ struct Format<DType::kQ5_1> {
   static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 24;
   static constexpr Codes kCodes = Codes::kUnsigned7;
   static constexpr int kScaleWeights = 32, kPartBlocks = 1;
+  static constexpr int kZeroPoint = 0;
+  static constexpr bool kHasOffset = true;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
                           typename V::F* offset) {

@@ -14,9 +14,11 @@ struct Format<DType::kQ6_K> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 210;
   static constexpr Codes kCodes = Codes::kUnsigned7;
   static constexpr int kScaleWeights = 16, kPartBlocks = 4;
+  static constexpr int kZeroPoint = 32;
+  static constexpr bool kHasOffset = false;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F* offset) {
+                          typename V::F*) {
     typename V::B scales[4];
     V::load_rows16(rows, at + 192, scales);
     const typename V::F whole = V::load_scales(rows, at + 208);
@@ -24,7 +26,6 @@ struct Format<DType::kQ6_K> {
       const typename V::I scale =
           V::shift_right_signed(V::shift_left(scales[g / 4], 24 - 8 * (g % 4)), 24);
       d[g] = V::mul(whole, V::to_f32(scale));
-      offset[g] = V::mul(d[g], V::set1(-32.0f));
     }
   }
   template <class V>

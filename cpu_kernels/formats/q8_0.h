@@ -11,6 +11,8 @@ struct Format<DType::kQ8_0> {
   static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 34;
   static constexpr Codes kCodes = Codes::kSigned8;
   static constexpr int kScaleWeights = 32, kPartBlocks = 1;
+  static constexpr int kZeroPoint = 0;
+  static constexpr bool kHasOffset = false;
   template <class V>
   static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
                           typename V::F*) {

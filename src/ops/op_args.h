@@ -37,30 +37,42 @@ struct NormArgs {
   float weight_offset;             // 1 where a file holds weight - 1
 };
 
-// A q8 row of `width` activations: blocks of 32, symmetric, scale = max|x| / 127 (f32), for quantised matmuls.
-// Layout of one row, all parts 64-byte aligned when the row is: int8 values[width padded to 64], then per block
-// float scale, then per block float scale_sum = scale * sum(values), then per block two floats half_sum, the same of its
-// first and its last 16 values (for types with a scale for 16 weights). The last block of a ragged width is zero padded.
+// A q8 row of `width` activations, for quantised matmuls: blocks of 32, a cache line each when the row is aligned; symmetric,
+// scale = max|x| / 127. Sums are there for all values of a block and for its first and last 16 (types with a scale for 16 weights).
+// The last block of a ragged width is zero padded.
 inline constexpr std::int64_t kQ8Block = 32;
+// 1.5 * 2^23 as float bits: integers within +-2^22 that are added to them make the bits of the float 1.5 * 2^23 + integer.
+inline constexpr std::int32_t kQ8Magic = 0x4b400000;
+struct Q8Block {
+  std::int8_t values[kQ8Block];
+  float scale;
+  float scale_sum, half_sums[2];       // scale * sum(values)
+  std::int32_t start, half_starts[2];  // kQ8Magic - 128 * sum(values): where a sum of (weight + 128) * value begins
+  std::int32_t unused;                 // 0
+};
+static_assert(sizeof(Q8Block) == 64);
 constexpr std::int64_t q8_blocks(std::int64_t width) { return (width + kQ8Block - 1) / kQ8Block; }
-constexpr std::int64_t q8_values_bytes(std::int64_t width) { return (width + 63) / 64 * 64; }
-constexpr std::int64_t q8_scales_bytes(std::int64_t width) { return (q8_blocks(width) * 4 + 63) / 64 * 64; }
 constexpr std::int64_t q8_row_bytes(std::int64_t width) {
-  return q8_values_bytes(width) + 4 * q8_scales_bytes(width);
+  // An odd number of cache lines: rows at a power of two would share a few sets of each cache.
+  return (q8_blocks(width) | 1) * static_cast<std::int64_t>(sizeof(Q8Block));
 }
 
-// out row t = q8 form of in row t. Items: rows t. A zero or denormal block gets scale 0 and zero values; NaN and
-// infinities in the input give NaN scales (they stay visible in the output), never undefined conversions.
+// A bf16 row of `width` activations, for BF16 weights: zeros after the last, up to 64 bytes.
+constexpr std::int64_t bf16_row_bytes(std::int64_t width) { return (width * 2 + 63) / 64 * 64; }
+
+// out row t = q8 form of in row t (quantize_rows of the table), or bf16 form (round_rows; to nearest even, denormals to zero).
+// Items: rows t. In q8 a zero or denormal block gets scale 0 and zero values; NaN and infinities in the input give NaN scales.
+// They stay visible in the output of either, never undefined conversions.
 struct QuantizeRowsArgs {
   const float* in;   // [rows, in_stride]
-  std::byte* out;    // [rows] of q8_row_bytes(width)
+  std::byte* out;    // [rows] of q8_row_bytes(width), or of bf16_row_bytes(width)
   std::int64_t rows, width;
   std::int64_t in_stride = 0;   // floats; 0: width
 };
 
 // out[t * out_stride + r] (+)= dot(weight row r, x[t]).  Items: weight rows r.
-// x is f32 [n_tokens, n_in] for the matmul_f32 row of the table, q8 rows for matmul_q8.
-// The sum over n_in has one order that depends on n_in and ISA alone; between n_tokens == 1 and more it may differ.
+// x is f32 [n_tokens, n_in] for the matmul_f32 row of the table, q8 rows for matmul_q8, bf16 rows for matmul_bf16.
+// The sum over n_in has one order that depends on n_in and ISA alone, whatever n_tokens is.
 struct MatMulArgs {
   const std::byte* weights;     // n_out rows of row_bytes bytes, in the file's layout; any alignment
   std::int64_t row_bytes;

@@ -6,19 +6,12 @@
 namespace windlass::test {
 namespace {
 
-struct Q8Parts {
-  const std::int8_t* values;
-  const float* scales;
-  const float* scale_sums;
-  const float* half_sums;
-};
-
-Q8Parts q8_parts(const std::vector<std::byte>& rows, std::int64_t row, std::int64_t width) {
-  const std::byte* at_row = rows.data() + row * q8_row_bytes(width);
-  const std::byte* scales = at_row + q8_values_bytes(width);
-  return {reinterpret_cast<const std::int8_t*>(at_row), reinterpret_cast<const float*>(scales),
-          reinterpret_cast<const float*>(scales + q8_scales_bytes(width)),
-          reinterpret_cast<const float*>(scales + 2 * q8_scales_bytes(width))};
+Q8Block q8_block(const std::vector<std::byte>& rows, std::int64_t row, std::int64_t width,
+                 std::int64_t b) {
+  Q8Block block;
+  std::memcpy(&block, rows.data() + row * q8_row_bytes(width) + b * std::int64_t{sizeof block},
+              sizeof block);
+  return block;
 }
 
 }  // namespace
@@ -34,24 +27,22 @@ TEST_CASE("q8 rows equal the reference, with zeros in all padding") {
       INFO(isa_name(isa) << " width " << width);
       for (std::int64_t row = 0; row < kRows; ++row) {
         const Q8Reference expected = reference_quantize(x.data() + row * width, width);
-        const Q8Parts parts = q8_parts(rows, row, width);
-        for (std::int64_t i = 0; i < q8_values_bytes(width); ++i) {
-          REQUIRE(int{parts.values[i]} ==
-                  (at(i) < expected.values.size() ? expected.values[at(i)] : 0));
-        }
-        for (std::int64_t b = 0; b < q8_scales_bytes(width) / 4; ++b) {
-          const bool padding = b >= q8_blocks(width);
+        for (std::int64_t b = 0; b < q8_blocks(width); ++b) {
+          const Q8Block block = q8_block(rows, row, width, b);
+          REQUIRE(block.scale == expected.scales[at(b)]);
           int sums[2] = {};
-          for (std::int64_t i = 0; !padding && i < 32; ++i) {
-            sums[i / 16] += parts.values[b * 32 + i];
+          for (std::int64_t i = 0; i < 32; ++i) {
+            REQUIRE(int{block.values[i]} == expected.values[at(b * 32 + i)]);
+            sums[i / 16] += block.values[i];
           }
-          REQUIRE(parts.scales[b] == (padding ? 0.0f : expected.scales[at(b)]));
-          const auto times_scale = [&](int sum) {
-            return padding ? 0.0f : parts.scales[b] * static_cast<float>(sum);
-          };
-          REQUIRE(parts.scale_sums[b] == times_scale(sums[0] + sums[1]));
-          REQUIRE(parts.half_sums[2 * b] == times_scale(sums[0]));
-          REQUIRE(parts.half_sums[2 * b + 1] == times_scale(sums[1]));
+          const int sum = sums[0] + sums[1];
+          REQUIRE(block.scale_sum == block.scale * static_cast<float>(sum));
+          REQUIRE(block.start == kQ8Magic - 128 * sum);
+          for (int half = 0; half < 2; ++half) {
+            REQUIRE(block.half_sums[half] == block.scale * static_cast<float>(sums[half]));
+            REQUIRE(block.half_starts[half] == kQ8Magic - 128 * sums[half]);
+          }
+          REQUIRE(block.unused == 0);
         }
       }
     }
@@ -66,20 +57,19 @@ TEST_CASE(
          {0.0f, -0.0f, 1e-45f, 1e-38f, -1e-37f, 1e-35f, 2.5f, -3e38f, 3.4028234e38f}) {
       const std::vector<float> x(32, value);
       const std::vector<std::byte> rows = quantized(cpu_op_table(isa), x, 1, 32);
-      const Q8Parts parts = q8_parts(rows, 0, 32);
+      const Q8Block block = q8_block(rows, 0, 32, 0);
       const bool tiny = std::abs(value) / 127 < 1.17549435e-38f;
       INFO(isa_name(isa) << " value " << value);
-      REQUIRE(parts.scales[0] == (tiny ? 0.0f : std::abs(value) / 127.0f));
-      REQUIRE(int{parts.values[31]} == (tiny ? 0 : value > 0 ? 127 : -127));
+      REQUIRE(block.scale == (tiny ? 0.0f : std::abs(value) / 127.0f));
+      REQUIRE(int{block.values[31]} == (tiny ? 0 : value > 0 ? 127 : -127));
     }
     for (const float bad : {NAN, -NAN, INFINITY, -INFINITY}) {
       std::vector<float> x(64, 1.0f);
       x[35] = bad;
       const std::vector<std::byte> rows = quantized(cpu_op_table(isa), x, 1, 64);
-      const Q8Parts parts = q8_parts(rows, 0, 64);
-      REQUIRE(std::isnan(parts.scales[1]));
-      REQUIRE(std::isnan(parts.scale_sums[1]));
-      REQUIRE(parts.scales[0] == 1.0f / 127.0f);
+      REQUIRE(std::isnan(q8_block(rows, 0, 64, 1).scale));
+      REQUIRE(std::isnan(q8_block(rows, 0, 64, 1).scale_sum));
+      REQUIRE(q8_block(rows, 0, 64, 0).scale == 1.0f / 127.0f);
     }
   }
 }

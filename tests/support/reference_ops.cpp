@@ -125,9 +125,13 @@ Q8Reference reference_quantize(const float* row, std::int64_t width) {
 
 std::vector<double> reference_q8_values(const std::byte* q8_row, std::int64_t width) {
   std::vector<double> values;
+  Q8Block block = {};
   for (std::int64_t i = 0; i < width; ++i) {
-    const double scale = float_at(q8_row + q8_values_bytes(width) + i / 32 * 4);
-    values.push_back(scale * static_cast<std::int8_t>(std::to_integer<int>(q8_row[i])));
+    if (i % kQ8Block == 0) {
+      std::memcpy(&block, q8_row + i / kQ8Block * static_cast<std::int64_t>(sizeof block),
+                  sizeof block);
+    }
+    values.push_back(static_cast<double>(block.scale) * block.values[i % kQ8Block]);
   }
   return values;
 }
