@@ -20,6 +20,9 @@ bool is_half(const Model& model) {
                      });
 }
 
+bool has(const KvTypes& types, KvType type) { return types.keys == type || types.values == type; }
+bool is_half(const KvTypes& types) { return has(types, KvType::kF16) || has(types, KvType::kBF16); }
+
 bool same_bits(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
 }
@@ -52,7 +55,7 @@ Tolerance tolerance_for(const Model& model, const EngineOptions& options,
   Tolerance tolerance;
   if (rounded) {
     tolerance = {"quantised weights, 8-bit activations", 5e-1, 8e-2};
-  } else if (options.kv_type == KvType::kF16 || is_half(model)) {
+  } else if (is_half(options.kv_types) || is_half(model)) {
     tolerance = {"F16 weights or KV cache", 6e-2, 5e-3};
   } else if (is_quantised(model)) {
     tolerance = {"quantised weights, f32 activations", 5e-4, 5e-5};
