@@ -21,7 +21,6 @@ bool is_half(const Model& model) {
 }
 
 bool has(const KvTypes& types, KvType type) { return types.keys == type || types.values == type; }
-bool is_half(const KvTypes& types) { return has(types, KvType::kF16) || has(types, KvType::kBF16); }
 
 bool same_bits(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
@@ -55,7 +54,9 @@ Tolerance tolerance_for(const Model& model, const EngineOptions& options,
   Tolerance tolerance;
   if (rounded) {
     tolerance = {"quantised weights, 8-bit activations", 5e-1, 8e-2};
-  } else if (is_half(options.kv_types) || is_half(model)) {
+  } else if (has(options.kv_types, KvType::kQ8_0) || has(options.kv_types, KvType::kBF16)) {
+    tolerance = {"q8_0 or bf16 KV cache", 2e-1, 1.8e-2};
+  } else if (has(options.kv_types, KvType::kF16) || is_half(model)) {
     tolerance = {"F16 weights or KV cache", 6e-2, 5e-3};
   } else if (is_quantised(model)) {
     tolerance = {"quantised weights, f32 activations", 5e-4, 5e-5};

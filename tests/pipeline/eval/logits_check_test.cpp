@@ -98,6 +98,8 @@ TEST_CASE(
   CHECK(tolerance_for(quantised, options, table()).max_abs == Approx(2 * 5e-1));
   CHECK(tolerance_for(quantised, options, table()).n_outliers == 1);
   CHECK(tolerance_for(f32, options, table()).max_abs == Approx(2 * 6e-2));
+  options.kv_types = {KvType::kF32, KvType::kQ8_0};
+  CHECK(tolerance_for(f32, options, table()).max_abs == Approx(2 * 2e-1));
   options.activations = Activations::kExact;
   options.kv_types = {KvType::kF32, KvType::kF32};
   CHECK(tolerance_for(quantised, options, table()).mean_abs == Approx(2 * 5e-5));
