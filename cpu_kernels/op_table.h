@@ -160,7 +160,10 @@ inline std::int64_t op_items(const AddArgs& args) { return args.rows; }
 inline std::int64_t op_items(const ScaleArgs& args) { return args.rows; }
 inline std::int64_t op_items(const DequantizeRowsArgs& args) { return args.n_rows; }
 inline std::int64_t op_items(const KvAppendArgs& args) { return args.tokens; }
-inline std::int64_t op_items(const AttentionArgs& args) { return args.tokens * args.kv_heads; }
+inline std::int64_t op_items(const AttentionArgs& args) {
+  return args.kv_heads * (args.partials != nullptr ? n_splits(args) : args.tokens);
+}
+inline std::int64_t op_items(const MergePartialsArgs& args) { return args.rows; }
 
 namespace internal {
 
@@ -216,8 +219,9 @@ inline std::int64_t op_grain(const CombineRowsArgs& args, int n_threads) {
                             n_threads);
 }
 inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
+  // Tokens whose keys lie side by side share cache lines.
   return internal::grain_of(args.tokens, args.kv_heads * (args.key_dim + args.value_dim),
-                            internal::kLeastFloats, 1, n_threads);
+                            internal::kLeastFloats, kKvGroupKeys, n_threads);
 }
 // At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many
 // tokens share them. At most 256 KiB where few do, so that the last chunks of a long op end
@@ -239,19 +243,24 @@ inline std::int64_t op_grain(const MatMulTransposedArgs& args, int n_threads) {
   return internal::grain_of(args.n_out, args.n_in * args.n_tokens, kLeastMultiplies, kColumns,
                             n_threads);
 }
-// Items of one kv head at one token; in a prefill, chunks of up to 10 tokens share each block of
-// keys that they widen.
+inline std::int64_t op_grain(const MergePartialsArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.n_splits * args.value_dim, internal::kLeastFloats, 1,
+                            n_threads);
+}
+// A split, or the tokens of one kv head whose queries fill the tile that each block of keys is
+// turned to floats for (attention_tile_inl.h), fewer where threads would go without.
 inline std::int64_t op_grain(const AttentionArgs& args, int n_threads) {
-  constexpr std::int64_t kLeastMultiplies = 32768, kTokens = 10;
+  constexpr std::int64_t kLeastMultiplies = 32768, kTileQueries = 96;
   std::int64_t keys = 1;
   for (std::int64_t s = 0; s < args.n_segments; ++s) keys += args.segments[s].n_keys;
   if (args.window > 0) keys = std::min(keys, args.window);
-  const std::int64_t work = keys * (args.key_dim + args.value_dim) * (args.heads / args.kv_heads);
-  if (args.tokens == 1) return std::max<std::int64_t>(1, kLeastMultiplies / work);
+  const std::int64_t group = args.heads / args.kv_heads;
+  const std::int64_t work = keys * (args.key_dim + args.value_dim) * group;
+  if (args.partials != nullptr) return 1;
   const std::int64_t grain =
-      internal::grain_of(args.tokens, work * args.kv_heads, kLeastMultiplies, 1, n_threads);
-  return std::max((kLeastMultiplies / work / args.kv_heads + 1), std::min(grain, kTokens)) *
-         args.kv_heads;
+      internal::grain_of(op_items(args), work, kLeastMultiplies, 1, n_threads);
+  return std::max(kLeastMultiplies / work,
+                  std::min(grain, std::max(kTileQueries / group, std::int64_t{1})));
 }
 
 // An op of the table over all its items, as a job of a region, and by itself.

@@ -4,6 +4,7 @@
 #include "cpu_kernels/activation_inl.h"
 #include "cpu_kernels/attention_inl.h"
 #include "cpu_kernels/elementwise_inl.h"
+#include "cpu_kernels/kv_append_inl.h"
 #include "cpu_kernels/matmul_f32_inl.h"
 #include "cpu_kernels/matmul_q8_inl.h"
 #include "cpu_kernels/matmul_transposed_inl.h"
@@ -52,10 +53,9 @@ constexpr OpTable make_table(const char* name) {
   table.activate[static_cast<int>(Activation::kRelu)] = activate<V, Relu>;
   table.add = add<V>;
   table.scale = scale<V>;
-  table.kv_append[static_cast<int>(KvType::kF16)] = kv_append<V, KvF16>;
-  table.kv_append[static_cast<int>(KvType::kF32)] = kv_append<V, KvF32>;
-  table.attention[static_cast<int>(KvType::kF16)] = attention<V, KvF16>;
-  table.attention[static_cast<int>(KvType::kF32)] = attention<V, KvF32>;
+  table.kv_append = kv_append<V>;
+  table.attention = attention<V>;
+  table.merge_partials = merge_partials<V>;
   table.choose_experts = choose_experts<V>;
   table.gather_rows = gather_rows<V>;
   table.combine_rows = combine_rows<V>;

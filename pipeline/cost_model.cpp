@@ -83,13 +83,14 @@ double CostModel::attention_s(const GraphOp& op, const StepLoad& load) const {
     read_keys = std::min(read_keys, window + 0.5 * (rows - 1));
   }
   // A latent value lies inside its key.
-  const std::int64_t key_and_value =
-      parts_.spec.k_dim() + (parts_.spec.latent ? 0 : parts_.spec.v_dim());
-  const double kv_bytes =
-      read_keys * static_cast<double>(key_and_value * kv_element_bytes(parts_.kv_type));
+  const std::int64_t value_bytes =
+      parts_.spec.latent ? 0 : kv_bytes(parts_.kv_types.values, parts_.spec.v_dim());
+  const double read_bytes =
+      read_keys *
+      static_cast<double>(kv_bytes(parts_.kv_types.keys, parts_.spec.k_dim()) + value_bytes);
   const double ops =
       2.0 * rows * keys * static_cast<double>(parts_.spec.q_dim() + parts_.spec.attention_dim());
-  return std::max(ratio(kv_bytes, parts_.profile.attention_bytes_per_s),
+  return std::max(ratio(read_bytes, parts_.profile.attention_bytes_per_s),
                   ratio(ops, parts_.profile.attention_ops_per_s));
 }
 

@@ -16,7 +16,7 @@ struct CostModelParts {
   const ModelSpec& spec;
   const LayerGraph& graph;
   const Profile& profile;
-  KvType kv_type;
+  KvTypes kv_types;
 };
 
 // What a step does besides its Plan: how many rows, over how much cached context.

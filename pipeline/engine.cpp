@@ -131,7 +131,8 @@ OpRunnerParts Engine::State::op_runner_parts() {
           cpu_op_table(options.isa),
           team,
           memory.activations(),
-          memory.staging()};
+          memory.staging(),
+          options.activations == Activations::kExact};
 }
 
 ExpertMemory Engine::State::expert_memory() const {

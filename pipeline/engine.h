@@ -27,7 +27,7 @@ struct EngineOptions {
       0;  // most tokens that one feed() call brings (a bound for micro-batches); 0: context
   std::int64_t micro_batch_tokens = 0;  // -ub; 0: by the model's shapes
   std::int64_t logits_rows = 1;         // most tokens of one feed() whose logits are wanted
-  KvType kv_type = KvType::kF16;
+  KvTypes kv_types;
   Activations activations = Activations::kInt8;  // or kExact: kInt8Bf16 follows from kInt8 and isa
   Isa isa = Isa::kScalar;
   int threads = 0;      // 0: usable_cores()

@@ -28,6 +28,7 @@ struct OpRunnerParts {
   Team& team;
   std::byte* activations;        // layout.size_bytes
   std::span<std::byte> staging;  // rows fetched singly
+  bool exact = false;            // attention takes queries as they are
 };
 
 // An entry whose weights are in memory: `weights` is the first byte of entry.first_row of the op's
@@ -78,6 +79,7 @@ class OpRunner {
   void rope(const GraphOp& op);
   void kv_append(const GraphOp& op, const StepInput& step);
   void attention(const GraphOp& op, const StepInput& step);
+  void attend(AttentionArgs args);
   void activate(const GraphOp& op);
   void scale(const GraphOp& op, const ComputeEntry& entry);
 

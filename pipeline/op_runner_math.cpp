@@ -163,8 +163,9 @@ void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
     args.key_dim = shape.key_dim;
     args.value_dim = shape.value_dim;
     args.page_tokens = kKvPageTokens;
+    args.types = shape.types;
     args.values_in_keys = shape.values_in_keys;
-    run_op(parts_.team, parts_.ops.kv_append[static_cast<std::size_t>(shape.type)], args);
+    run_op(parts_.team, parts_.ops.kv_append, args);
     row += args.tokens;
   }
 }
@@ -190,10 +191,30 @@ void OpRunner::attention(const GraphOp& op, const StepInput& step) {
     args.window = op.window_tokens;
     args.scale = op.scale;
     args.soft_cap = op.soft_cap;
+    args.types = shape.types;
     args.values_in_keys = shape.values_in_keys;
-    run_op(parts_.team, parts_.ops.attention[static_cast<std::size_t>(shape.type)], args);
+    args.exact_queries = parts_.exact;
+    attend(args);
     row += tokens;
   }
+}
+
+// Splits of a context side by side where there are few (token, kv head) pairs for the threads: the
+// bits are the same, and merging costs an op.
+void OpRunner::attend(AttentionArgs args) {
+  constexpr std::int64_t kEnoughItems = 8;  // for each thread
+  const std::int64_t splits = n_splits(args), rows = args.tokens * args.heads;
+  const std::int64_t bytes =
+      splits * rows * partial_floats(args.value_dim) * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t threads = parts_.team.n_threads();
+  const bool few = args.tokens * args.kv_heads < kEnoughItems * threads;
+  if (threads > 1 && splits > 1 && few && bytes <= layout_->partials_bytes) {
+    args.partials = table<float>(layout_->partials_offset);
+  }
+  run_op(parts_.team, parts_.ops.attention, args);
+  if (args.partials == nullptr) return;
+  const MergePartialsArgs merge{args.partials, args.out, splits, rows, args.value_dim};
+  run_op(parts_.team, parts_.ops.merge_partials, merge);
 }
 
 void OpRunner::activate(const GraphOp& op) {

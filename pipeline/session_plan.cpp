@@ -22,6 +22,13 @@ constexpr std::int64_t kTableBytesPerBlock = 400;
 // The expert cache's counts and lists (65 B), and the run.
 constexpr std::int64_t kTableBytesPerExpertRun = 100;
 
+void check_kv_type(const Model& model, const char* flag, KvType type, std::int64_t dim) {
+  if (kv_type_fits(type, dim)) return;
+  fail(ErrorCode::kUsage,
+       "{} q8_0: blocks of {} do not divide the heads of {}, which have {} elements; use {} f16",
+       flag, kKvBlock, model.path, dim, flag);
+}
+
 void check_options(const Model& model, const EngineOptions& options) {
   if (options.context_tokens < 1) {
     fail(ErrorCode::kUsage, "context of {} tokens: it must be at least 1", options.context_tokens);
@@ -32,6 +39,15 @@ void check_options(const Model& model, const EngineOptions& options) {
   }
   if (options.micro_batch_tokens < 0) {
     fail(ErrorCode::kUsage, "-ub {}: it must be positive", options.micro_batch_tokens);
+  }
+  check_kv_type(model, "-ctk", options.kv_types.keys, model.spec.head_dim);
+  // Latent values are parts of their keys.
+  if (!model.spec.latent) {
+    check_kv_type(model, "-ctv", options.kv_types.values, model.spec.value_dim);
+  } else if (options.kv_types.values != options.kv_types.keys) {
+    fail(ErrorCode::kUsage,
+         "-ctk {} and -ctv {}: {} keeps its values inside its keys, so pass the same type twice",
+         kv_type_name(options.kv_types.keys), kv_type_name(options.kv_types.values), model.path);
   }
 }
 
@@ -117,8 +133,8 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       false};
   session.experts = expert_runs(session.graph, session.blocks);
-  session.kv = {spec.n_layers,  spec.n_kv_heads, spec.head_dim,
-                spec.value_dim, options.kv_type, spec.latent.has_value()};
+  session.kv = {spec.n_layers,  spec.n_kv_heads,  spec.head_dim,
+                spec.value_dim, options.kv_types, spec.latent.has_value()};
   session.context_tokens = options.context_tokens;
   const std::int64_t most_rows = options.max_rows > 0 ? options.max_rows : session.context_tokens;
   const std::int64_t batch =
@@ -128,12 +144,13 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
   const std::int64_t rows = std::min(batch, most_rows);
   const std::int64_t logits_rows = std::min(rows, options.logits_rows);
   session.tile_columns = largest_block_rows(session.blocks, session.graph);
-  session.layout =
-      make_activation_layout(session.graph, spec, rows, logits_rows, session.tile_columns);
-  session.decode_layout = make_activation_layout(session.graph, spec, 1, 1, session.tile_columns);
+  session.layout = make_activation_layout(session.graph, spec, rows, logits_rows,
+                                          session.tile_columns, session.context_tokens);
+  session.decode_layout = make_activation_layout(session.graph, spec, 1, 1, session.tile_columns,
+                                                 session.context_tokens);
   session.needs = host_needs(session, model, options, ram_bytes, rows);
 
-  const CostModel costs({model.tensors, spec, session.graph, profile, options.kv_type});
+  const CostModel costs({model.tensors, spec, session.graph, profile, options.kv_types});
   auto chosen = choose_placement(session.graph, session.blocks, session.needs, costs, StepLoad{},
                                  options.overlap, options.ring_slots);
   if (const auto* infeasible = std::get_if<Infeasible>(&chosen))
@@ -156,7 +173,7 @@ std::int64_t least_ram_bytes(const Model& model, const EngineOptions& options,
 
 StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile,
                       const StepLoad& load, bool overlap) {
-  const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.type});
+  const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.types});
   const Plan& plan = session.plan_for(load.rows, load.logits_rows);
   const Placement& placement = session.placement();
   StepForecast result;

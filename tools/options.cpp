@@ -58,10 +58,10 @@ void add_check_option(CLI::App& app, Options& o) {
 void add_step_options(CLI::App& app, Options& o) {
   app.add_option("--ubatch-size", o.micro_batch_tokens,
                  "(-ub) rows of a step computed at once; 0: by the model's shapes");
-  app.add_option("--cache-type-k", o.cache_type_k, "(-ctk) f16 | f32; K and V alike")
-      ->check(CLI::IsMember({"f16", "f32"}));
-  app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32; K and V alike")
-      ->check(CLI::IsMember({"f16", "f32"}));
+  app.add_option("--cache-type-k", o.cache_type_k, "(-ctk) f16 | f32 | bf16 | q8_0")
+      ->check(CLI::IsMember({"f16", "f32", "bf16", "q8_0"}));
+  app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32 | bf16 | q8_0")
+      ->check(CLI::IsMember({"f16", "f32", "bf16", "q8_0"}));
   app.add_flag("--exact", o.exact, "f32 activations throughout");
 }
 
