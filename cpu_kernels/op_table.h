@@ -48,6 +48,8 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
+  // Ops so far that were more than one chunk, and so waited for helpers.
+  std::int64_t n_regions() const { return n_regions_; }
 
   // Runs function(args, [begin, end)) over all of [0, items) in chunks of `grain` items (the last
   // may be shorter).
@@ -72,6 +74,7 @@ class Team {
 
   struct State;
   int n_threads_;
+  std::int64_t n_regions_ = 0;
   std::unique_ptr<State> state_;  // null: no helpers
 };
 

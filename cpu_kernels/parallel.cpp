@@ -162,6 +162,7 @@ void Team::run_erased(const Job& job, std::int64_t items, std::int64_t grain) {
   WINDLASS_CHECK(grain >= 1 && items >= 0, items, grain);
   if (items == 0) return;
   if (items <= grain || n_threads_ == 1) return job.invoke(job.function, job.args, {0, items});
+  ++n_regions_;
   State& state = *state_;
   state.job = job;
   state.items = items;

@@ -3,6 +3,7 @@
 
 #include "cpu_kernels/activation_inl.h"
 #include "cpu_kernels/attention_inl.h"
+#include "cpu_kernels/burst_inl.h"
 #include "cpu_kernels/elementwise_inl.h"
 #include "cpu_kernels/matmul_f32_inl.h"
 #include "cpu_kernels/matmul_q8_inl.h"
@@ -49,6 +50,8 @@ constexpr OpTable make_table(const char* name) {
   table.choose_experts = choose_experts<V>;
   table.gather_rows = gather_rows<V>;
   table.combine_rows = combine_rows<V>;
+  table.burst_int8 = burst_int8<V>;
+  table.burst_f32 = burst_f32<V>;
   add_weight_types<V>(&table);
   return table;
 }
