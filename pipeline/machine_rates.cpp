@@ -11,7 +11,7 @@ namespace windlass {
 namespace {
 
 constexpr std::size_t kLeastMemory = 64 * kMiB, kMostMemory = 512 * kMiB;
-constexpr std::int64_t kRounds = 64;  // of a burst: 2 to 20 us each
+constexpr std::int64_t kRounds = 16;  // of a burst at a time, for each thread: some 3 us each
 constexpr double kBurstS = 0.004;     // a few scheduler ticks
 constexpr int kRegions = 200;
 
@@ -25,11 +25,11 @@ double burst_ops_per_s(Team& team, void (*burst)(const BurstArgs&, WorkRange),
   std::vector<float> sums(static_cast<std::size_t>(kRounds * team.n_threads()));
   const BurstArgs args{data.bytes, x, sums.data()};
   const std::int64_t rounds = std::ssize(sums);
-  team.run(burst, args, rounds, kRounds / 16);
+  team.run(burst, args, rounds, 4);
   const double begin_s = now_s();
   std::int64_t done = 0;
   do {
-    team.run(burst, args, rounds, kRounds / 16);
+    team.run(burst, args, rounds, 4);
     done += rounds;
   } while (now_s() - begin_s < kBurstS);
   return static_cast<double>(done * burst_ops(element_bytes)) / (now_s() - begin_s);

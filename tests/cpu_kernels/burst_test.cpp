@@ -42,7 +42,7 @@ TEST_CASE("a burst of integers multiplies every code by every token in every rou
   for (const Isa isa : present_isas()) {
     INFO(isa_name(isa));
     for (const float sum : sums_of(cpu_op_table(isa).burst_int8, data, x)) {
-      CHECK(sum == static_cast<float>(code_sum * token_sum));
+      CHECK(sum == static_cast<float>(kBurstPasses * code_sum * token_sum));
     }
   }
 }
@@ -53,12 +53,12 @@ TEST_CASE("a burst of floats multiplies every value by every token in every roun
   const std::vector<float> values = random.gauss_vector(kBurstBytes / 4);
   std::memcpy(data.bytes, values.data(), kBurstBytes);
   const std::vector<float> x = random.gauss_vector(kBurstTokens);
-  const double expected =
-      std::accumulate(values.begin(), values.end(), 0.0) * std::accumulate(x.begin(), x.end(), 0.0);
+  const double expected = kBurstPasses * std::accumulate(values.begin(), values.end(), 0.0) *
+                          std::accumulate(x.begin(), x.end(), 0.0);
   for (const Isa isa : present_isas()) {
     INFO(isa_name(isa));
     for (const float sum : sums_of(cpu_op_table(isa).burst_f32, data, x.data())) {
-      CHECK(std::abs(sum - expected) < 0.01);
+      CHECK(std::abs(sum - expected) < 0.1);
     }
   }
 }
