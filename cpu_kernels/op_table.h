@@ -121,6 +121,8 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
+  // Ops so far that were more than one chunk, and so waited for helpers.
+  std::int64_t n_regions() const { return n_regions_; }
 
   // Seconds that the threads have spent inside ops, all together. What is missing to n_threads()
   // times the wall time went to waiting: for each other, for the caller between regions, for a
@@ -141,6 +143,7 @@ class Team {
   void run_here(std::span<const Job> jobs);
   int n_threads_;
   std::uint64_t busy_ticks_ = 0;  // of the caller
+  std::int64_t n_regions_ = 0;
   std::unique_ptr<State> state_;  // null: no helpers
 };
 
