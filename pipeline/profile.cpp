@@ -19,7 +19,7 @@
 namespace windlass {
 namespace {
 
-constexpr int kProfileVersion = 3;
+constexpr int kProfileVersion = 4;
 
 nlohmann::json rates_json(const std::array<MatMulRates, kDTypeCount>& rates) {
   nlohmann::json json = nlohmann::json::object();
