@@ -1,23 +1,27 @@
-// How many cores this process may use: the affinity mask, and the CPU quotas of its control groups
-// (v2 and v1).
+#include "cpu_kernels/cores.h"
+
 #include <sched.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <set>
 #include <sstream>
-
-#include "cpu_kernels/op_table.h"
 
 namespace windlass {
 namespace {
 
-int affinity_cores() {
+std::vector<int> affinity_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    }
+  }
+  return cpus.empty() ? std::vector<int>{0} : cpus;
 }
 
 std::string first_line(const std::string& path) {
@@ -83,11 +87,42 @@ double group_cores() {
 
 }  // namespace
 
+int count_cores(const std::vector<int>& cpus, const std::string& cpu_folder) {
+  std::set<std::string> cores;
+  for (const int cpu : cpus) {
+    const std::string name = std::to_string(cpu);
+    const std::string siblings =
+        first_line(cpu_folder + "/cpu" + name + "/topology/thread_siblings_list");
+    cores.insert(siblings.empty() ? "cpu" + name : siblings);
+  }
+  return static_cast<int>(cores.size());
+}
+
+std::string cpu_list(const std::vector<int>& cpus) {
+  std::string list;
+  for (std::size_t i = 0; i < cpus.size();) {
+    std::size_t last = i;
+    while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) ++last;
+    if (!list.empty()) list += ',';
+    list += std::to_string(cpus[i]);
+    if (last > i) list += '-' + std::to_string(cpus[last]);
+    i = last + 1;
+  }
+  return list;
+}
+
+CpuShare cpu_share() {
+  CpuShare share;
+  share.cpus = affinity_cpus();
+  share.cores = count_cores(share.cpus, "/sys/devices/system/cpu");
+  share.quota = group_cores();
+  return share;
+}
+
 int usable_cores() {
-  const int cores = affinity_cores();
-  const double quota = group_cores();
-  if (quota >= cores) return cores;
-  return std::max(1, static_cast<int>(std::ceil(quota)));
+  const CpuShare share = cpu_share();
+  if (share.quota >= share.cores) return share.cores;
+  return std::max(1, static_cast<int>(std::ceil(share.quota)));
 }
 
 }  // namespace windlass

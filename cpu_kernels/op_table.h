@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,33 +15,105 @@
 
 namespace windlass {
 
-enum class Isa : std::uint8_t { kScalar, kAvx2, kAvx512, kAvx512Vnni };
-inline constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+// Instruction sets, the better later. They are no ladder: each is wider than the one that base_isa
+// names, and a CPU may have AVX-VNNI without AVX-512, or AVX-512 without AVX-VNNI.
+enum class Isa : std::uint8_t { kScalar, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kAvx512Bf16, kAmx };
+inline constexpr Isa kAllIsas[] = {Isa::kScalar,     Isa::kAvx2,       Isa::kAvxVnni, Isa::kAvx512,
+                                   Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx};
+
+// The set that `isa` adds to; kScalar's is itself.
+constexpr Isa base_isa(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+    case Isa::kAvx2:
+      return Isa::kScalar;
+    case Isa::kAvxVnni:
+    case Isa::kAvx512:
+      return Isa::kAvx2;
+    case Isa::kAvx512Vnni:
+      return Isa::kAvx512;
+    case Isa::kAvx512Bf16:
+      return Isa::kAvx512Vnni;
+    case Isa::kAmx:
+      return Isa::kAvx512Bf16;
+  }
+  return Isa::kScalar;
+}
 
 const char* isa_name(Isa isa);  // "avx512vnni"
 std::optional<Isa> isa_by_name(std::string_view name);
-bool isa_present(Isa isa);  // CPU and OS (XCR0) both
+// CPU and OS (XCR0) both. Of AMX also the kernel's leave to use tiles, which the first call asks
+// for.
+bool isa_present(Isa isa);
+// The last of kAllIsas that is present and worth having: AVX-512-BF16 is not on Intel's CPUs, where
+// it is slower than AVX-512-VNNI.
 Isa best_isa();
 // What `isa` needs and this machine lacks, such as "avx512_vnni"; empty if present.
 std::string missing_features(Isa isa);
 // Name "" picks the best. Error(kUsage) for an unknown name (lists the known), Error(kUnsupported)
-// for one that this machine lacks (names the missing CPU feature and the best present).
+// for one that this machine lacks (names the missing CPU feature and lists the sets present).
 Isa choose_isa(std::string_view name);
 
 // REQUIRES: isa_present(isa).
 const OpTable& cpu_op_table(Isa isa);
 
-// Cores this process may use: affinity mask and cgroup CPU quota, at least 1.
+// What of the machine is this process's.
+struct CpuShare {
+  std::vector<int> cpus;  // hardware threads of the affinity mask, ascending; at least one
+  int cores = 0;          // physical cores that these belong to
+  double quota = 0;       // CPUs' worth of time that the cgroups grant; infinite without a quota
+};
+CpuShare cpu_share();
+std::string cpu_list(const std::vector<int>& cpus);  // "0-3,8"; ascending
+// Threads that a team has unless told otherwise: one a physical core, for the hardware threads of a
+// core share the units that kernels keep busy, and no more than the quota grants. At least 1.
 int usable_cores();
 
-// A team of threads that runs one op at a time: the caller and n_threads - 1 helpers from a oneTBB
-// arena claim chunks of the op's items. Helpers spin briefly between ops, then sleep, so a step
-// that waits for the disk burns no core. An op ends when its last chunk ends; the team never waits
-// for a helper that has not started, so it cannot deadlock where oneTBB gives fewer threads.
-// Results do not depend on the number of threads. Owner-thread: run() from one thread at a time.
-// Cost of an empty op: under 2 us on two cores.
+// A team of threads that runs one region at a time, an op or several that do not depend on each
+// other: the caller and n_threads - 1 helpers from a oneTBB arena claim chunks of the ops' items.
+// Helpers spin briefly between regions, then sleep, so a step that waits for the disk burns no
+// core. A region ends when its last chunk ends; the team never waits for a helper that has not
+// started, so it cannot deadlock where oneTBB gives fewer threads. Results do not depend on the
+// number of threads. Owner-thread: run() from one thread at a time. Cost of an empty region: under
+// 2 us on two cores.
 class Team {
  public:
+  // Most ops of a region: the gate and up products of 8 experts.
+  static constexpr std::size_t kMostJobs = 16;
+
+  // An op over all of [0, items), in chunks of `grain` >= 1 items (the last may be shorter).
+  class Job {
+   public:
+    Job() = default;
+    // args must outlive the region.
+    template <typename Args>
+    Job(void (*function)(const Args&, WorkRange), const Args& args, std::int64_t items,
+        std::int64_t grain)
+        : items_(items),
+          grain_(grain),
+          chunks_((items + grain - 1) / grain),
+          invoke_(&invoke<Args>),
+          function_(reinterpret_cast<void (*)()>(function)),
+          args_(&args) {}
+
+   private:
+    friend class Team;
+    template <typename Args>
+    static void invoke(void (*function)(), const void* args, WorkRange range) {
+      reinterpret_cast<void (*)(const Args&, WorkRange)>(function)(*static_cast<const Args*>(args),
+                                                                   range);
+    }
+    void run_chunk(std::int64_t chunk) const {
+      const std::int64_t begin = chunk * grain_;
+      invoke_(function_, args_, {begin, std::min(begin + grain_, items_)});
+    }
+
+    std::int64_t items_ = 0, grain_ = 1, chunks_ = 0;
+    void (*invoke_)(void (*function)(), const void* args, WorkRange range) = nullptr;
+    void (*function_)() = nullptr;
+    const void* args_ = nullptr;
+  };
+
   // Takes fewer threads where the system refuses more (limits on processes or address space):
   // n_threads() tells. The caller's own is always there. REQUIRES 1 <= n_threads <= 2048.
   explicit Team(int n_threads);
@@ -49,29 +122,25 @@ class Team {
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
 
-  // Runs function(args, [begin, end)) over all of [0, items) in chunks of `grain` items (the last
-  // may be shorter).
+  // Seconds that the threads have spent inside ops, all together. What is missing to n_threads()
+  // times the wall time went to waiting: for each other, for the caller between regions, for a
+  // core. Between regions only.
+  double busy_s() const;
+
+  // Runs all jobs; none may read or write what another writes. REQUIRES at most kMostJobs.
+  void run(std::span<const Job> jobs);
   template <typename Args>
   void run(void (*function)(const Args&, WorkRange), const Args& args, std::int64_t items,
            std::int64_t grain) {
-    run_erased({&invoke<Args>, reinterpret_cast<void (*)()>(function), &args}, items, grain);
+    const Job job(function, args, items, grain);
+    run({&job, 1});
   }
 
  private:
-  struct Job {
-    void (*invoke)(void (*function)(), const void* args, WorkRange range);
-    void (*function)();
-    const void* args;
-  };
-  template <typename Args>
-  static void invoke(void (*function)(), const void* args, WorkRange range) {
-    reinterpret_cast<void (*)(const Args&, WorkRange)>(function)(*static_cast<const Args*>(args),
-                                                                 range);
-  }
-  void run_erased(const Job& job, std::int64_t items, std::int64_t grain);
-
   struct State;
+  void run_here(std::span<const Job> jobs);
   int n_threads_;
+  std::uint64_t busy_ticks_ = 0;  // of the caller
   std::unique_ptr<State> state_;  // null: no helpers
 };
 
@@ -189,7 +258,11 @@ inline std::int64_t op_grain(const AttentionArgs& args, int n_threads) {
          args.kv_heads;
 }
 
-// Runs an op of the table over all its items.
+// An op of the table over all its items, as a job of a region, and by itself.
+template <typename Args>
+Team::Job op_job(const Team& team, void (*function)(const Args&, WorkRange), const Args& args) {
+  return {function, args, op_items(args), op_grain(args, team.n_threads())};
+}
 template <typename Args>
 void run_op(Team& team, void (*function)(const Args&, WorkRange), const Args& args) {
   team.run(function, args, op_items(args), op_grain(args, team.n_threads()));

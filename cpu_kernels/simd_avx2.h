@@ -13,6 +13,8 @@ struct Avx2 {
   // 4 integer and 4 float sums, a weight vector and two temporaries fit in 16 registers.
   static constexpr int kRowVectors = 1;
   static constexpr int kTileTokens = 4;
+  static constexpr int kTileTokensFloat =
+      3;  // 12 sums, 3 of 4 vectors of weights, one of activations
   using F = __m256;
   using I = __m256i;
   using B = __m256i;
@@ -40,6 +42,10 @@ struct Avx2 {
     _mm_storeu_si128(static_cast<__m128i*>(to), _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
   }
 
+  template <typename T>
+  static void keep(T& value) {
+    __asm__("" : "+x"(value));
+  }
   static F add(F a, F b) { return _mm256_add_ps(a, b); }
   static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm256_mul_ps(a, b); }

@@ -13,6 +13,7 @@ struct Avx512 {
   // 12 integer and 12 float sums, 2 weight vectors and their scales fit in 32 registers.
   static constexpr int kRowVectors = 2;
   static constexpr int kTileTokens = 6;
+  static constexpr int kTileTokensFloat = 6;  // 24 sums, 4 vectors of weights, one of activations
   using F = __m512;
   using I = __m512i;
   using B = __m512i;
@@ -41,6 +42,10 @@ struct Avx512 {
                         _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
   }
 
+  template <typename T>
+  static void keep(T& value) {
+    __asm__("" : "+v"(value));
+  }
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }

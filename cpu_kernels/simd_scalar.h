@@ -16,6 +16,7 @@ struct Scalar {
   // tokens.
   static constexpr int kRowVectors = 1;
   static constexpr int kTileTokens = 4;
+  static constexpr int kTileTokensFloat = 2;  // tokens of a tile of float sums (float_tile_inl.h)
   using F = float;
   using I = std::int32_t;
   using B = std::int32_t;  // kLanes groups of four bytes, the first the lowest; the same type as I
@@ -42,6 +43,11 @@ struct Scalar {
     __builtin_memcpy(to, &bits, sizeof bits);
   }
 
+  // Keeps a value that is used more than once in a register: else g++ loads it again with each use.
+  template <typename T>
+  static void keep(T& value) {
+    __asm__("" : "+x"(value));
+  }
   static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }
   static F mul(F a, F b) { return a * b; }

@@ -14,17 +14,27 @@
 namespace windlass {
 namespace {
 
-// The rows of kWeightTypes from kRow on.
+// Of the rows of kWeightTypes from kRow on.
 template <class V, int kRow = 0>
-constexpr void add_weight_types(OpTable* table) {
+constexpr void add_q8_products(OpTable* table) {
+  if constexpr (kRow < sizeof kWeightTypes / sizeof kWeightTypes[0]) {
+    constexpr DType kType = kWeightTypes[kRow].type;
+    if constexpr (kWeightTypes[kRow].int8) {
+      table->matmul_q8[static_cast<int>(kType)] = matmul_q8<V, kType>;
+    }
+    add_q8_products<V, kRow + 1>(table);
+  }
+}
+
+template <class V, int kRow = 0>
+constexpr void add_float_products(OpTable* table) {
   if constexpr (kRow < sizeof kWeightTypes / sizeof kWeightTypes[0]) {
     constexpr DType kType = kWeightTypes[kRow].type;
     constexpr int kIndex = static_cast<int>(kType);
     table->matmul_f32[kIndex] = matmul_f32<V, kType>;
     table->dequantize_rows[kIndex] = dequantize_rows<V, kType>;
-    if constexpr (kWeightTypes[kRow].int8) table->matmul_q8[kIndex] = matmul_q8<V, kType>;
     table->matmul_transposed[kIndex] = matmul_transposed<V, kType>;
-    add_weight_types<V, kRow + 1>(table);
+    add_float_products<V, kRow + 1>(table);
   }
 }
 
@@ -49,7 +59,17 @@ constexpr OpTable make_table(const char* name) {
   table.choose_experts = choose_experts<V>;
   table.gather_rows = gather_rows<V>;
   table.combine_rows = combine_rows<V>;
-  add_weight_types<V>(&table);
+  add_q8_products<V>(&table);
+  add_float_products<V>(&table);
+  return table;
+}
+
+// Of a set that differs from its base in integer products alone.
+template <class V>
+constexpr OpTable make_q8_table(const char* name) {
+  OpTable table = {};
+  table.name = name;
+  add_q8_products<V>(&table);
   return table;
 }
 

@@ -25,6 +25,7 @@ class Carver {
 
 std::int64_t row_stride_bytes(const BufferSpec& buffer, std::int64_t tile_columns) {
   if (buffer.kind == BufferKind::kQ8) return buffer.vectors * q8_row_bytes(buffer.width);
+  if (buffer.kind == BufferKind::kBf16) return buffer.vectors * bf16_row_bytes(buffer.width);
   return (buffer.tiled ? tile_columns : buffer.width) * static_cast<std::int64_t>(sizeof(float));
 }
 

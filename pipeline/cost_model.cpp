@@ -61,8 +61,8 @@ double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) con
 
 double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const {
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
-  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
-  const MatMulRates rate = matmul_rates(parts_.profile, tensor.type, int8);
+  const bool rounded = parts_.graph.buffer(op.in.buffer).kind != BufferKind::kF32;
+  const MatMulRates rate = matmul_rates(parts_.profile, tensor.type, rounded);
   const double weights = static_cast<double>(entry.n_rows * tensor.n_cols());
   const double stream_s =
       ratio(static_cast<double>(entry.n_rows * tensor.row_bytes()), rate.gemv_bytes_per_s);

@@ -26,7 +26,7 @@ Finding examine_isa() {
   Finding finding{"isa", Health::kGood,
                   fmt::format("{}, {} cores usable", isa_name(best), usable_cores()), ""};
   const Isa top = kAllIsas[std::size(kAllIsas) - 1];
-  if (best != top) {
+  if (!isa_present(top)) {
     finding.health = Health::kLimited;
     finding.what += fmt::format("; {} lacks {}", isa_name(top), missing_features(top));
     finding.advice = "nothing: this is the CPU's; a newer one computes faster";

@@ -1,6 +1,7 @@
 #include "pipeline/engine.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "pipeline/executor.h"
@@ -8,6 +9,7 @@
 #include "pipeline/phase_meter.h"
 #include "pipeline/resident_set.h"
 #include "pipeline/session_plan.h"
+#include "pipeline/weight_check.h"
 #include "src/base/check.h"
 #include "src/base/clock.h"
 #include "src/base/error.h"
@@ -42,12 +44,13 @@ struct Engine::State {
   std::vector<float> read_rope_factors(const RopeSpec& spec);
   void note_fallbacks();
   Counters counters() const {
-    return {now_s(), tiers.disk_to_host(), executor.stats(), experts.stats()};
+    return {now_s(), tiers.disk_to_host(), executor.stats(), experts.stats(), team.busy_s()};
   }
   void stop_if_interrupted() const {
     if (options.interrupted && options.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
   }
 
+  void check_tensors(const Progress& progress);
   void load_pinned(const Progress& progress);
   void hold_decode_set(const Plan& chosen);
   void run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows, const Plan* next,
@@ -182,8 +185,31 @@ void Engine::State::hold_decode_set(const Plan& chosen) {
   }
 }
 
+// Through the memory of what is loaded later: the larger of the two has room for any run.
+void Engine::State::check_tensors(const Progress& progress) {
+  const Counters before = counters();
+  const auto pinned_size = static_cast<std::size_t>(plan.placement().pinned_bytes);
+  const std::span<std::byte> pinned_memory(memory.pinned(), pinned_size);
+  const std::span<std::byte> streamed = memory.streamed();
+  std::int64_t total = 0;
+  for (const Block& block : plan.blocks.blocks()) total += block.extent.size_bytes;
+  const WeightCheckParts parts{
+      model.tensors, plan.blocks,
+      tiers,         cpu_op_table(options.isa),
+      team,          pinned_memory.size() > streamed.size() ? pinned_memory : streamed};
+  check_weights(parts, [&](std::int64_t done) {
+    stop_if_interrupted();
+    if (progress) progress(std::min(done, total), total, "check");
+  });
+  notes.push_back(fmt::format(
+      "--check-tensors: all weights are finite; {} read for it in {:.1f} s, "
+      "which are in no phase",
+      format_size(tiers.disk_to_host().bytes - before.link.bytes), now_s() - before.at_s));
+}
+
 void Engine::State::load_pinned(const Progress& progress) {
   if (pinned.held()) return;
+  if (std::exchange(options.check_tensors, false)) check_tensors(progress);
   const Counters before = counters();
   memory.populate();
   pinned.hold([&](std::int64_t done) {

@@ -28,9 +28,10 @@ struct EngineOptions {
   std::int64_t micro_batch_tokens = 0;  // -ub; 0: by the model's shapes
   std::int64_t logits_rows = 1;         // most tokens of one feed() whose logits are wanted
   KvType kv_type = KvType::kF16;
-  Activations activations = Activations::kInt8;
+  Activations activations = Activations::kInt8;  // or kExact: kInt8Bf16 follows from kInt8 and isa
   Isa isa = Isa::kScalar;
   int threads = 0;      // 0: usable_cores()
+  bool check_tensors = false;  // load() looks at all weights first (weight_check.h)
   bool overlap = true;  // false: each load is issued when it is needed (a check on the schedule)
   std::int64_t ring_slots = 0;  // of the ring; 0: none, or as many as the simulator finds best
   // Makes the engine that reads the model; null: make_io_engine.
@@ -51,7 +52,7 @@ struct LogitsTile {
 };
 using LogitsSink = std::function<void(const LogitsTile&)>;
 
-// progress(done, total, "load"|"prefill"): bytes or tokens. May throw (Ctrl-C).
+// progress(done, total, "check"|"load"|"prefill"): bytes or tokens. May throw (Ctrl-C).
 using Progress = std::function<void(std::int64_t, std::int64_t, const char*)>;
 
 // Owner-thread.
@@ -63,7 +64,7 @@ class Engine {
   ~Engine();
 
   // Loads the pinned set. Called by the first feed() if not before. Error(kIo) when a read fails;
-  // it can then be called again.
+  // it can then be called again. With check_tensors, Error(kBadFile) as check_weights.
   void load(const Progress& progress);
   // Runs tokens at the sequence's end, in micro-batches. The logits of the last logits_rows of them
   // go to sink in tiles (all columns of a row come, in any order of tiles, before the next

@@ -1,6 +1,7 @@
 #include "pipeline/op_runner.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "src/base/check.h"
@@ -44,7 +45,14 @@ void OpRunner::fill_angles(const RopeTable& table, std::int64_t offset, std::int
   table.fill(position, cos + row * table.pairs(), sin + row * table.pairs());
 }
 
-void OpRunner::run(const ComputeEntry& entry, const std::byte* weights, const StepInput& step) {
+void OpRunner::run(std::span<const ReadyEntry> entries, const StepInput& step) {
+  const ReadyEntry& first = entries.front();
+  if (entries.size() > 1) return mat_muls(entries);
+  run_alone(*first.entry, first.weights, step);
+}
+
+void OpRunner::run_alone(const ComputeEntry& entry, const std::byte* weights,
+                         const StepInput& step) {
   const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
   switch (op.kind) {
     case OpKind::kEmbedRows:
@@ -57,9 +65,9 @@ void OpRunner::run(const ComputeEntry& entry, const std::byte* weights, const St
     case OpKind::kQuantizeRows:
       return quantize_rows(op);
     case OpKind::kMatMul:
-      if (op.stack == StackKind::kRouted) return mat_mul_routed(op, entry, weights);
       if (op.stack == StackKind::kByVector) return mat_mul_by_vector(op, entry, weights);
-      return mat_mul(op, entry, weights);
+      if (parts_.tensors.at(op.weight).transposed) return mat_mul_transposed(op, entry, weights);
+      return mat_muls(std::array{ReadyEntry{&entry, weights}});
     case OpKind::kAddBias:
     case OpKind::kAdd:
       return add(op, weights);

@@ -38,7 +38,8 @@ void OpRunner::quantize_rows(const GraphOp& op) {
   args.rows = rows_of(op) * n;
   args.width = parts_.graph.width_of(op.in);
   args.in_stride = n == 1 ? row : op.in.vector_stride;
-  run_op(parts_.team, parts_.ops.quantize_rows, args);
+  const bool q8 = parts_.graph.buffer(op.out.buffer).kind == BufferKind::kQ8;
+  run_op(parts_.team, q8 ? parts_.ops.quantize_rows : parts_.ops.round_rows, args);
 }
 
 // Of the entry's rows, whatever matrix they are of.
@@ -60,16 +61,37 @@ MatMulArgs OpRunner::mat_mul_args(const GraphOp& op, const ComputeEntry& entry,
 }
 
 auto OpRunner::mat_mul_function(const GraphOp& op) const -> MatMulFunction {
-  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
-  const auto& row = int8 ? parts_.ops.matmul_q8 : parts_.ops.matmul_f32;
+  const BufferKind kind = parts_.graph.buffer(op.in.buffer).kind;
+  const auto& row = kind == BufferKind::kQ8     ? parts_.ops.matmul_q8
+                    : kind == BufferKind::kBf16 ? parts_.ops.matmul_bf16
+                                                : parts_.ops.matmul_f32;
   return row[static_cast<std::size_t>(parts_.tensors.at(op.weight).type)];
 }
 
-void OpRunner::mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights) {
-  if (parts_.tensors.at(op.weight).transposed) return mat_mul_transposed(op, entry, weights);
+MatMulArgs OpRunner::placed_args(const GraphOp& op, const ComputeEntry& entry,
+                                 const std::byte* weights) const {
   MatMulArgs args = mat_mul_args(op, entry, weights);
   if (!parts_.graph.buffer(op.out.buffer).tiled) args.out += entry.first_row;
-  run_op(parts_.team, mat_mul_function(op), args);
+  if (op.stack != StackKind::kRouted) return args;
+  const WorkRange rows = rows_of_expert(entry.matrix);
+  args.x = static_cast<const std::byte*>(args.x) + rows.begin * args.x_stride_bytes;
+  args.out += rows.begin * args.out_stride;
+  args.n_tokens = rows.end - rows.begin;
+  return args;
+}
+
+void OpRunner::mat_muls(std::span<const ReadyEntry> entries) {
+  std::array<MatMulArgs, Team::kMostJobs> args;
+  std::array<Team::Job, Team::kMostJobs> jobs;
+  std::size_t n = 0;
+  for (const ReadyEntry& ready : entries) {
+    const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(ready.entry->op)];
+    args[n] = placed_args(op, *ready.entry, ready.weights);
+    if (args[n].n_tokens == 0) continue;
+    jobs[n] = op_job(parts_.team, mat_mul_function(op), args[n]);
+    ++n;
+  }
+  parts_.team.run(std::span(jobs).first(n));
 }
 
 MatMulTransposedArgs OpRunner::mat_mul_transposed_args(const GraphOp& op, const ComputeEntry& entry,

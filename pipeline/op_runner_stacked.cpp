@@ -159,17 +159,6 @@ void OpRunner::combine_routed(const GraphOp& op) {
   run_op(parts_.team, parts_.ops.combine_rows, args);
 }
 
-void OpRunner::mat_mul_routed(const GraphOp& op, const ComputeEntry& entry,
-                              const std::byte* weights) {
-  const WorkRange rows = rows_of_expert(entry.matrix);
-  if (rows.begin == rows.end) return;
-  MatMulArgs args = mat_mul_args(op, entry, weights);
-  args.x = static_cast<const std::byte*>(args.x) + rows.begin * args.x_stride_bytes;
-  args.out += rows.begin * args.out_stride + entry.first_row;
-  args.n_tokens = rows.end - rows.begin;
-  run_op(parts_.team, mat_mul_function(op), args);
-}
-
 void OpRunner::mat_mul_by_vector(const GraphOp& op, const ComputeEntry& entry,
                                  const std::byte* weights) {
   if (op.transposed) return mat_mul_transposed_by_vector(op, entry, weights);
@@ -178,9 +167,11 @@ void OpRunner::mat_mul_by_vector(const GraphOp& op, const ComputeEntry& entry,
   args.product = mat_mul_args(op, entry, weights);
   args.op = &op;
   args.entry = entry;
-  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
-  args.x_vector_bytes = int8 ? q8_row_bytes(args.product.n_in)
-                             : op.in.vector_stride * static_cast<std::int64_t>(sizeof(float));
+  const BufferKind kind = parts_.graph.buffer(op.in.buffer).kind;
+  args.x_vector_bytes = kind == BufferKind::kQ8 ? q8_row_bytes(args.product.n_in)
+                        : kind == BufferKind::kBf16
+                            ? bf16_row_bytes(args.product.n_in)
+                            : op.in.vector_stride * static_cast<std::int64_t>(sizeof(float));
   args.out_vector = op.out.vector_stride;
   const int threads = parts_.team.n_threads();
   parts_.team.run(multiply_by_vector, args, entry.n_rows, op_grain(args.product, threads));

@@ -11,6 +11,7 @@ void PhaseMeter::add(const StepLoad& load, const Counters& before, const Counter
   sum_.disk_to_host.bytes += after.link.bytes - before.link.bytes;
   sum_.disk_to_host.busy_s += after.link.busy_s - before.link.busy_s;
   sum_.cpu_busy_s += after.cpu.cpu_busy_s - before.cpu.cpu_busy_s;
+  sum_.threads_busy_s += after.threads_busy_s - before.threads_busy_s;
   sum_.expert_hits += after.experts.hits - before.experts.hits;
   sum_.expert_misses += after.experts.misses - before.experts.misses;
   if (load.rows > 1) {

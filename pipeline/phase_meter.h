@@ -19,6 +19,7 @@ struct Counters {
   LinkStats link;
   ExecutorStats cpu;
   ExpertStats experts = {};
+  double threads_busy_s = 0;  // Team::busy_s
 };
 
 class PhaseMeter {

@@ -1,9 +1,11 @@
 #include "pipeline/planner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "pipeline/expert_runs.h"
 #include "src/base/check.h"
+#include "src/base/units.h"
 
 namespace windlass {
 namespace {
@@ -162,6 +164,24 @@ class TouchedBytes {
   double held_ = 0;  // of what is touched sometimes
 };
 
+// A region of the team costs a microsecond or two: nothing, beside products of so many bytes.
+constexpr std::int64_t kBesideBytes = 4 * kMiB;
+
+void mark_beside_previous(const LayerGraph& graph, const BlockTable& blocks, Plan& plan) {
+  std::int32_t number = -1;
+  std::int64_t bytes = 0;  // of the entries that one would run beside
+  for (ComputeEntry& entry : plan.compute) {
+    std::int64_t own = 0;
+    for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
+      own += blocks.at(BlockId{index_of(entry.blocks.first) + i}).extent.size_bytes;
+    }
+    const std::int32_t before =
+        std::exchange(number, graph.ops[static_cast<std::size_t>(entry.op)].independent);
+    entry.beside_previous = number >= 0 && number == before && bytes + own <= kBesideBytes;
+    bytes = entry.beside_previous ? bytes + own : own;
+  }
+}
+
 std::size_t least_entries(const LayerGraph& graph) {
   std::int64_t n = 0;
   for (const GraphOp& op : graph.ops) n += has_experts(op) ? op.n_stacked : 1;
@@ -191,6 +211,7 @@ Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placemen
     }
   }
   writer.end_routed();
+  mark_beside_previous(graph, blocks, plan);
   plan.compute.shrink_to_fit();  // three plans are kept, and count against the budget
   return plan;
 }

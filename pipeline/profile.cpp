@@ -104,8 +104,8 @@ double bytes_per_weight(DType type) {
 
 }  // namespace
 
-MatMulRates matmul_rates(const Profile& profile, DType type, bool int8) {
-  const auto& measured = int8 ? profile.int8 : profile.exact;
+MatMulRates matmul_rates(const Profile& profile, DType type, bool rounded) {
+  const auto& measured = rounded ? profile.int8 : profile.exact;
   const MatMulRates& own = measured[static_cast<std::size_t>(type)];
   const WeightType* row = find_weight_type(type);
   if (own.gemv_bytes_per_s > 0 || row == nullptr) return own;

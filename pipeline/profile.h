@@ -25,8 +25,8 @@ struct Profile {
   int threads = 0;
   double dram_bytes_per_s = 0;                   // plain read, all threads
   double op_overhead_s = 0;                      // one empty op over the team
-  std::array<MatMulRates, kDTypeCount> int8{};   // q8 activations
-  std::array<MatMulRates, kDTypeCount> exact{};  // f32 activations (and all of F32, F16, BF16)
+  std::array<MatMulRates, kDTypeCount> int8{};   // rounded activations: q8, for BF16 weights bf16
+  std::array<MatMulRates, kDTypeCount> exact{};  // f32 activations
   double attention_bytes_per_s = 0;              // KV bytes at one query
   double attention_ops_per_s = 0;                // 4 * query rows * keys * heads * head_dim at many
   std::string disk_path;                         // file system it was measured on
@@ -65,7 +65,8 @@ CachedProfile load_or_measure_profile(const ProfileOptions& options,
 
 // Rates of a weight type: its own where measured, else as WeightType::costs_like says, a weight for
 // a weight, but not above what memory gives. All 0 where neither is known.
-MatMulRates matmul_rates(const Profile& profile, DType type, bool int8);
+// `rounded`: the activations are q8, or for BF16 weights bf16.
+MatMulRates matmul_rates(const Profile& profile, DType type, bool rounded);
 
 // "Intel(R) Xeon(R) Processor", from /proc/cpuinfo.
 std::string cpu_model_name();

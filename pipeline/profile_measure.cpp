@@ -48,9 +48,13 @@ class CpuProbe {
         team_(team),
         memory_(memory),
         activations_(static_cast<std::size_t>(kManyRows * kWidth), 0.01F),
-        quantized_(static_cast<std::size_t>(kManyRows * q8_row_bytes(kWidth)) + 64) {
-    const QuantizeRowsArgs args{activations_.data(), aligned_q8(), kManyRows, kWidth};
-    run_op(team_, ops_.quantize_rows, args);
+        quantized_(static_cast<std::size_t>(kManyRows * q8_row_bytes(kWidth)) + 64),
+        rounded_(static_cast<std::size_t>(kManyRows * bf16_row_bytes(kWidth)) + 64) {
+    run_op(team_, ops_.quantize_rows,
+           QuantizeRowsArgs{activations_.data(), aligned(quantized_), kManyRows, kWidth});
+    if (ops_.round_rows == nullptr) return;
+    run_op(team_, ops_.round_rows,
+           QuantizeRowsArgs{activations_.data(), aligned(rounded_), kManyRows, kWidth});
   }
 
   double dram_bytes_per_s() {
@@ -71,16 +75,21 @@ class CpuProbe {
     double one = 0, some = 0, many = 0;
   };
 
-  WeightSeconds mat_mul(DType type, bool int8) {
-    const auto function = int8 ? ops_.matmul_q8[static_cast<std::size_t>(type)]
-                               : ops_.matmul_f32[static_cast<std::size_t>(type)];
+  WeightSeconds mat_mul(DType type, bool rounded) {
+    const auto id = static_cast<std::size_t>(type);
+    const bool pairs = rounded && type == DType::kBF16;
+    const auto function = pairs     ? ops_.matmul_bf16[id]
+                          : rounded ? ops_.matmul_q8[id]
+                                    : ops_.matmul_f32[id];
     if (function == nullptr) return {};
     const std::int64_t bytes = row_bytes(type, kWidth);
     const std::int64_t rows = static_cast<std::int64_t>(memory_.size()) / bytes;
     // In stretches of about 1 MiB, as a plan's entries are.
     const std::int64_t stretch = std::max<std::int64_t>(kMiB / bytes, 1);
     std::vector<float> out(static_cast<std::size_t>(kManyRows * stretch));
-    const void* x = int8 ? static_cast<const void*>(aligned_q8()) : activations_.data();
+    const void* x = pairs     ? static_cast<const void*>(aligned(rounded_))
+                    : rounded ? static_cast<const void*>(aligned(quantized_))
+                              : activations_.data();
     MatMulArgs args{memory_.data(), bytes, stretch, kWidth, x, 1, out.data(), stretch, false};
     // Seconds a weight at n_tokens rows: n_out rows of weights at a time, from the first n_rows of
     // memory. As long for a slow type as for a fast one, which goes through most of the memory.
@@ -135,15 +144,15 @@ class CpuProbe {
   }
 
  private:
-  std::byte* aligned_q8() {
-    const auto address = reinterpret_cast<std::uintptr_t>(quantized_.data());
-    return quantized_.data() + (64 - address % 64) % 64;
+  static std::byte* aligned(std::vector<std::byte>& rows) {
+    const auto address = reinterpret_cast<std::uintptr_t>(rows.data());
+    return rows.data() + (64 - address % 64) % 64;
   }
   const OpTable& ops_;
   Team& team_;
   std::span<std::byte> memory_;
   std::vector<float> activations_;
-  std::vector<std::byte> quantized_;
+  std::vector<std::byte> quantized_, rounded_;
 };
 
 using Report = std::function<void(double, const char*)>;

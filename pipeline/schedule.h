@@ -23,6 +23,9 @@ struct ComputeEntry {
   std::int32_t matrix = 0;
   // kRouted: that matrix among expert_runs(). No row of the step routed to it: it is not played.
   std::int32_t expert_run = -1;
+  // Does not depend on the entry before it, nor on those that one does not depend on: where the
+  // weights of all are in memory, they run as one region of the team. Of small products only.
+  bool beside_previous = false;
 };
 
 // One streamed read into the ring. Its blocks serve compute entries [first_use, last_use]; then the

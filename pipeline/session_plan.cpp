@@ -89,13 +89,20 @@ HostNeeds host_needs(const SessionPlan& session, const Model& model, const Engin
   return needs;
 }
 
+// BF16 weights take bf16 activations where the instruction set multiplies these.
+Activations activations_of(const EngineOptions& options) {
+  const bool pairs = cpu_op_table(options.isa).round_rows != nullptr;
+  return options.activations == Activations::kInt8 && pairs ? Activations::kInt8Bf16
+                                                            : options.activations;
+}
+
 }  // namespace
 
 SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                               const Profile& profile, std::int64_t ram_bytes) {
   check_options(model, options);
   const ModelSpec& spec = model.spec;
-  SessionPlan session{build_layer_graph(spec, model.tensors, options.activations),
+  SessionPlan session{build_layer_graph(spec, model.tensors, activations_of(options)),
                       BlockTable(model.tensors, kBlockBytes),
                       {},
                       {},

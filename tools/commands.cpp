@@ -16,6 +16,7 @@ void declare_run(CLI::App& app, Options& o) {
   add_machine_options(app, o);
   add_engine_options(app, o);
   add_receipt_options(app, o);
+  add_check_option(app, o);
 }
 
 void declare_logits(CLI::App& app, Options& o) {
@@ -26,6 +27,7 @@ void declare_logits(CLI::App& app, Options& o) {
   add_machine_options(app, o);
   add_engine_options(app, o);
   add_receipt_options(app, o);
+  add_check_option(app, o);
 }
 
 void declare_tokenize(CLI::App& app, Options& o) {
@@ -41,6 +43,7 @@ void declare_perplexity(CLI::App& app, Options& o) {
   add_machine_options(app, o);
   add_engine_options(app, o);
   add_receipt_options(app, o);
+  add_check_option(app, o);
 }
 
 void declare_compare(CLI::App& app, Options& o) {
@@ -49,6 +52,7 @@ void declare_compare(CLI::App& app, Options& o) {
   add_machine_options(app, o);
   add_engine_options(app, o);
   add_receipt_options(app, o);
+  add_check_option(app, o);
 }
 
 void declare_selftest(CLI::App& app, Options& o) {

@@ -18,6 +18,7 @@
 #include "tools/outputs.h"
 #include "tools/progress.h"
 #include "tools/session.h"
+#include "tools/thread_count.h"
 
 namespace windlass {
 namespace {
@@ -42,7 +43,7 @@ ConvertOptions make_convert_options(const Invocation& invocation) {
   convert.types.output = options.output_type.empty()
                              ? default_output_type(convert.types.matrices)
                              : convert_type(options.output_type, "--output-type");
-  check_threads(options);
+  check_threads(options.threads);
   convert.threads = options.threads == 0 ? usable_cores() : options.threads;
   convert.memory_bytes = options.ram == "auto" ? std::numeric_limits<std::int64_t>::max() / 2
                                                : parse_size(options.ram, "--ram");

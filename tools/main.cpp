@@ -17,6 +17,7 @@
 #include "tools/files.h"
 #include "tools/interrupt.h"
 #include "tools/stack_limit.h"
+#include "tools/thread_count.h"
 
 namespace windlass {
 namespace {
@@ -66,6 +67,7 @@ int run_program(const std::vector<std::string>& arguments) {
   const auto invocation = parse_invocation(command, {arguments.begin() + 1, arguments.end()});
   if (!invocation) return 0;
   set_up_logging(invocation->options);
+  warn_about_quota(invocation->options.threads);
   return command.run(*invocation);
 }
 

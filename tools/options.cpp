@@ -29,7 +29,9 @@ void add_model_option(CLI::App& app, Options& o) {
 
 void add_cpu_options(CLI::App& app, Options& o) {
   app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
-  app.add_option("--isa", o.isa, "scalar | avx2 | avx512 | avx512vnni; empty: the best here");
+  app.add_option(
+      "--isa", o.isa,
+      "scalar | avx2 | avxvnni | avx512 | avx512vnni | avx512bf16 | amx; empty: the best");
 }
 
 void add_machine_options(CLI::App& app, Options& o) {
@@ -46,6 +48,11 @@ void add_engine_options(CLI::App& app, Options& o) {
   add_step_options(app, o);
   app.add_flag("--no-overlap", o.no_overlap,
                "load each block when it is needed: shows what overlap gains");
+}
+
+void add_check_option(CLI::App& app, Options& o) {
+  app.add_flag("--check-tensors", o.check_tensors,
+               "look at all weights for NaN and infinities before anything is computed");
 }
 
 void add_step_options(CLI::App& app, Options& o) {

@@ -32,7 +32,7 @@ struct Options {
 
   std::int64_t context_tokens = 0, micro_batch_tokens = 0;
   std::string cache_type_k = "f16", cache_type_v = "f16";
-  bool exact = false, no_overlap = false;
+  bool exact = false, no_overlap = false, check_tensors = false;
   std::string stats, trace;
 
   std::string prompt, file, ids;
@@ -73,6 +73,7 @@ void add_cpu_options(CLI::App& app, Options& options);
 void add_machine_options(CLI::App& app, Options& options);
 void add_engine_options(CLI::App& app, Options& options);
 void add_step_options(CLI::App& app, Options& options);  // of those, what decides over the answer
+void add_check_option(CLI::App& app, Options& options);
 void add_receipt_options(CLI::App& app, Options& options);
 void add_text_options(CLI::App& app, Options& options);  // -p -f and how special tokens are read
 void add_ids_option(CLI::App& app, Options& options);

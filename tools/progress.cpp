@@ -16,7 +16,9 @@ namespace {
 constexpr double kDrawEvery_s = 0.1;
 constexpr std::int64_t kBarCells = 30;
 
-bool counts_bytes(std::string_view what) { return what == "load" || what == "write"; }
+bool counts_bytes(std::string_view what) {
+  return what == "check" || what == "load" || what == "write";
+}
 
 }  // namespace
 

@@ -14,11 +14,11 @@
 #include "tools/ids_only_tokenizer.h"
 #include "tools/interrupt.h"
 #include "tools/json_output.h"
+#include "tools/thread_count.h"
 
 namespace windlass {
 namespace {
 
-constexpr int kMostThreads = 1024;
 // A bandwidth test must leave the caches behind (some tens of MiB); more than this makes it no
 // better.
 constexpr std::int64_t kMostProfileBytes = 256 * kMiB;
@@ -201,16 +201,10 @@ std::int64_t id_list_bytes(const Options& options, std::int64_t n_tokens) {
   return n_tokens * (options.json ? 4 + 16 + 14 : 4);
 }
 
-void check_threads(const Options& options) {
-  require_not_negative(options.threads, "-t");
-  if (options.threads > kMostThreads)
-    fail(ErrorCode::kUsage, "-t {}: at most {}", options.threads, kMostThreads);
-}
-
 EngineOptions make_engine_options(const Options& options) {
   require_not_negative(options.context_tokens, "-c");
   require_not_negative(options.micro_batch_tokens, "-ub");
-  check_threads(options);
+  check_threads(options.threads);
   check_vram(options.vram);
   EngineOptions engine;
   engine.ram_bytes = ram_bytes(options);
@@ -219,6 +213,7 @@ EngineOptions make_engine_options(const Options& options) {
   engine.activations = options.exact ? Activations::kExact : Activations::kInt8;
   engine.isa = choose_isa(options.isa);
   engine.threads = options.threads;
+  engine.check_tensors = options.check_tensors;
   engine.overlap = !options.no_overlap;
   engine.trace_path = options.trace;
   engine.interrupted = interrupted;

@@ -52,8 +52,6 @@ void require_context(const Options& options, const Model& model, std::int64_t pr
 // Memory for the list of a run's token ids; with --json also for their JSON and its text.
 std::int64_t id_list_bytes(const Options& options, std::int64_t n_tokens);
 
-// Error(kUsage) for a number of threads that no team has.
-void check_threads(const Options& options);
 // Checked; all but context, rows, logits and table_bytes, which the command knows. Error(kUsage),
 // Error(kUnsupported).
 EngineOptions make_engine_options(const Options& options);

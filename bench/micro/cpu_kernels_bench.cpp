@@ -105,23 +105,54 @@ void fma_peak_256(benchmark::State& state) {
                                                 benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// What the activations of a product are.
+enum class Form { kF32, kQ8, kBf16 };
+
+// Rows of activations where a run has them: at whole cache lines.
+struct Rows {
+  std::vector<std::byte> storage;
+  std::byte* data;
+};
+
+Rows in_form(Form form, const std::vector<float>& x, std::int64_t n_tokens, std::int64_t n_in) {
+  const std::int64_t row = form == Form::kF32  ? 4 * n_in
+                           : form == Form::kQ8 ? q8_row_bytes(n_in)
+                                               : bf16_row_bytes(n_in);
+  const auto bytes = static_cast<std::size_t>(n_tokens * row);
+  Rows rows{std::vector<std::byte>(bytes + 64), nullptr};
+  const auto address = reinterpret_cast<std::uintptr_t>(rows.storage.data());
+  rows.data = rows.storage.data() + (64 - address % 64) % 64;
+  if (form == Form::kF32) {
+    __builtin_memcpy(rows.data, x.data(), bytes);
+  } else {
+    const auto round = form == Form::kQ8 ? table().quantize_rows : table().round_rows;
+    round({x.data(), rows.data, n_tokens, n_in}, {0, n_tokens});
+  }
+  return rows;
+}
+
+auto mat_mul_function(Form form, DType type) {
+  const auto& row = form == Form::kF32  ? table().matmul_f32
+                    : form == Form::kQ8 ? table().matmul_q8
+                                        : table().matmul_bf16;
+  return row[static_cast<int>(type)];
+}
+
 // `rows` of n_in weights; `bytes` > 0 walks through that much memory, one matrix after the other,
 // else stays on one.
-void matmul(benchmark::State& state, DType type, bool q8, std::int64_t n_out, std::int64_t n_in,
+void matmul(benchmark::State& state, DType type, Form form, std::int64_t n_out, std::int64_t n_in,
             std::int64_t n_tokens, bool from_dram) {
-  const std::vector<float> x = activations(n_tokens * n_in);
-  std::vector<std::byte> rows(static_cast<std::size_t>(n_tokens * q8_row_bytes(n_in)));
-  table().quantize_rows({x.data(), rows.data(), n_tokens, n_in}, {0, n_tokens});
+  const Rows rows = in_form(form, activations(n_tokens * n_in), n_tokens, n_in);
   std::vector<float> out(static_cast<std::size_t>(n_tokens * n_out));
   const std::int64_t row = row_bytes(type, n_in), matrix = row * n_out;
-  const auto function = (q8 ? table().matmul_q8 : table().matmul_f32)[static_cast<int>(type)];
+  const auto function = mat_mul_function(form, type);
   std::int64_t offset = 0;
   for (auto _ : state) {
     const MatMulArgs args = {stream().data() + offset,
                              row,
                              n_out,
                              n_in,
-                             q8 ? static_cast<const void*>(rows.data()) : x.data(),
+                             rows.data,
                              n_tokens,
                              out.data(),
                              n_out,
@@ -182,33 +213,42 @@ void empty_op(benchmark::State& state) {
 }
 
 void register_matmuls() {
-  const auto add = [](const std::string& name, DType type, bool q8, std::int64_t n_out,
+  const auto add = [](const std::string& name, DType type, Form form, std::int64_t n_out,
                       std::int64_t n_in, std::int64_t n_tokens, bool from_dram) {
     benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-      matmul(state, type, q8, n_out, n_in, n_tokens, from_dram);
+      matmul(state, type, form, n_out, n_in, n_tokens, from_dram);
     })->UseRealTime();
+  };
+  const auto add_floats = [&](const std::string& name, DType type, Form form) {
+    add("gemv/dram/" + name + "/2048x3072", type, form, 2048, 3072, 1, true);
+    for (const std::int64_t n_tokens : {2, 4, 8, 16, 512}) {
+      add("gemm/" + name + "/2048x3072x" + std::to_string(n_tokens), type, form, 2048, 3072,
+          n_tokens, true);
+    }
   };
   for (const WeightType& row : kWeightTypes) {
     const DType type = row.type;
     const std::string name(dtype_info(type).name);
     if (!row.int8) {
-      add("gemv/dram/" + name + "/2048x3072", type, false, 2048, 3072, 1, true);
-      add("gemm/" + name + "/2048x3072x512", type, false, 2048, 3072, 512, true);
+      add_floats(name, type, Form::kF32);
+      if (mat_mul_function(Form::kBf16, type) != nullptr) {
+        add_floats(name + "_bf16", type, Form::kBf16);
+      }
       continue;
     }
     const std::int64_t small = dtype_info(type).block_weights == 256 ? 768 : 576;
     const std::string small_name = name + "/1536x" + std::to_string(small);
-    add("gemv/dram/" + name + "/8192x3072", type, true, 8192, 3072, 1, true);
-    add("gemv/dram/" + name + "/3072x8192", type, true, 3072, 8192, 1, true);
-    add("gemv/dram/" + small_name, type, true, 1536, small, 1, true);
-    add("gemv/cached/" + small_name, type, true, 1536, small, 1, false);
+    add("gemv/dram/" + name + "/8192x3072", type, Form::kQ8, 8192, 3072, 1, true);
+    add("gemv/dram/" + name + "/3072x8192", type, Form::kQ8, 3072, 8192, 1, true);
+    add("gemv/dram/" + small_name, type, Form::kQ8, 1536, small, 1, true);
+    add("gemv/cached/" + small_name, type, Form::kQ8, 1536, small, 1, false);
     for (const std::int64_t n_tokens : {2, 4, 8, 16, 32, 128, 512}) {
-      add("gemm/" + name + "/2048x3072x" + std::to_string(n_tokens), type, true, 2048, 3072,
+      add("gemm/" + name + "/2048x3072x" + std::to_string(n_tokens), type, Form::kQ8, 2048, 3072,
           n_tokens, true);
     }
-    add("gemm/" + small_name + "x512", type, true, 1536, small, 512, false);
-    add("exact/" + name + "/2048x3072x1", type, false, 2048, 3072, 1, true);
-    add("exact/" + name + "/2048x3072x512", type, false, 2048, 3072, 512, true);
+    add("gemm/" + small_name + "x512", type, Form::kQ8, 1536, small, 512, false);
+    add("exact/" + name + "/2048x3072x1", type, Form::kF32, 2048, 3072, 1, true);
+    add("exact/" + name + "/2048x3072x512", type, Form::kF32, 2048, 3072, 512, true);
   }
 }
 

@@ -13,11 +13,13 @@ bool is_quantised(const Model& model) {
       [](const TensorInfo& tensor) { return dtype_info(tensor.type).block_weights > 1; });
 }
 
-bool is_half(const Model& model) {
+bool has_type(const Model& model, DType type) {
   return std::any_of(model.tensors.tensors.begin(), model.tensors.tensors.end(),
-                     [](const TensorInfo& tensor) {
-                       return tensor.type == DType::kF16 || tensor.type == DType::kBF16;
-                     });
+                     [type](const TensorInfo& tensor) { return tensor.type == type; });
+}
+
+bool is_half(const Model& model) {
+  return has_type(model, DType::kF16) || has_type(model, DType::kBF16);
 }
 
 bool same_bits(float a, float b) {
@@ -52,6 +54,8 @@ Tolerance tolerance_for(const Model& model, const EngineOptions& options,
   Tolerance tolerance;
   if (rounded) {
     tolerance = {"quantised weights, 8-bit activations", 5e-1, 8e-2};
+  } else if (options.activations != Activations::kExact && has_type(model, DType::kBF16)) {
+    tolerance = {"BF16 weights, bf16 activations on some instruction sets", 2e-1, 2e-2};
   } else if (options.kv_type == KvType::kF16 || is_half(model)) {
     tolerance = {"F16 weights or KV cache", 6e-2, 5e-3};
   } else if (is_quantised(model)) {

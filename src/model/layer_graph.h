@@ -16,7 +16,7 @@ enum class OpKind : std::uint8_t {
   kEmbedPositions,  // out[t] = dequantised row (position of t + first_row) of `weight`
   kRmsNorm,         // out = in / rms(in) * weight, each vector by itself
   kLayerNorm,       // out = (in - mean(in)) / deviation(in) * weight, each vector by itself
-  kQuantizeRows,    // out (q8 rows) = 8-bit form of in
+  kQuantizeRows,    // out (q8 or bf16 rows) = that form of in
   kMatMul,          // out[t, r] (+)= dot(weight row r, in[t])
   kAddBias,         // out += weight, one row of it
   kAdd,             // out += in
@@ -34,7 +34,7 @@ enum class OpKind : std::uint8_t {
 };
 const char* op_kind_name(OpKind kind);
 
-enum class BufferKind : std::uint8_t { kF32, kQ8 };
+enum class BufferKind : std::uint8_t { kF32, kQ8, kBf16 };
 
 // Rows of a buffer: one per token of the step (micro-batch), one per wanted logits row, or one per token and expert that it
 // is routed to, grouped by expert (rows of one expert are neighbours).
@@ -55,7 +55,7 @@ struct BufferSpec {
   std::int64_t width = 0;    // elements a row
   RowSet rows = RowSet::kTokens;
   bool tiled = false;        // holds one weight block's columns at a time (the logits): width is the whole row
-  std::int64_t vectors = 1;  // kQ8: 8-bit rows of that width in a row
+  std::int64_t vectors = 1;  // kQ8, kBf16: rounded rows of that width in a row
 };
 
 // What an op reads or writes of a buffer's rows: `vectors` stretches of `width` elements in each (the heads of Q inside a fused
@@ -87,6 +87,8 @@ struct GraphOp {
   std::int64_t n_stacked = 1;           // matrices in the weight; kRoute: experts to choose among
   std::int64_t n_chosen = 0;            // kRoute, kMatMul of kRouted: experts that each row goes to
   std::vector<TensorId> stacked;        // kRouted: the matrices where each is a tensor of its own (`weight` is the first)
+  // kMatMul: products that follow each other and have the same number >= 0 do not depend on each other, nor any row on another
+  std::int32_t independent = -1;
   MatrixRows matrix_rows;               // kByVector
   bool transposed = false;              // kByVector: rows of a matrix are inputs, not outputs
   std::string label;                    // "blk.3.ffn_up", for traces and plans
@@ -113,8 +115,9 @@ struct TensorRows {
 // Expert `index`'s matrix of a kMatMul. REQUIRES op.stack == kRouted, 0 <= index < op.n_stacked.
 TensorRows stacked_rows(const GraphOp& op, const TensorTable& table, std::int64_t index);
 
-// kInt8: 8-bit activations for quantised weights; kExact: f32 activations throughout.
-enum class Activations : std::uint8_t { kInt8, kExact };
+// kInt8: 8-bit activations for quantised weights; kInt8Bf16: these, and bf16 ones for BF16 weights; kExact: f32 activations
+// throughout.
+enum class Activations : std::uint8_t { kInt8, kInt8Bf16, kExact };
 
 // Errors as map_weights.
 LayerGraph build_layer_graph(const ModelSpec& spec, const TensorTable& table, Activations activations);

@@ -57,18 +57,22 @@ constexpr std::int64_t q8_row_bytes(std::int64_t width) {
   return (q8_blocks(width) | 1) * static_cast<std::int64_t>(sizeof(Q8Block));
 }
 
-// out row t = q8 form of in row t. Items: rows t. A zero or denormal block gets scale 0 and zero values; NaN and
-// infinities in the input give NaN scales (they stay visible in the output), never undefined conversions.
+// A bf16 row of `width` activations, for BF16 weights: zeros after the last, up to 64 bytes.
+constexpr std::int64_t bf16_row_bytes(std::int64_t width) { return (width * 2 + 63) / 64 * 64; }
+
+// out row t = q8 form of in row t (quantize_rows of the table), or bf16 form (round_rows; to nearest even, denormals to zero).
+// Items: rows t. In q8 a zero or denormal block gets scale 0 and zero values; NaN and infinities in the input give NaN scales.
+// They stay visible in the output of either, never undefined conversions.
 struct QuantizeRowsArgs {
   const float* in;   // [rows, in_stride]
-  std::byte* out;    // [rows] of q8_row_bytes(width)
+  std::byte* out;    // [rows] of q8_row_bytes(width), or of bf16_row_bytes(width)
   std::int64_t rows, width;
   std::int64_t in_stride = 0;   // floats; 0: width
 };
 
 // out[t * out_stride + r] (+)= dot(weight row r, x[t]).  Items: weight rows r.
-// x is f32 [n_tokens, n_in] for the matmul_f32 row of the table, q8 rows for matmul_q8.
-// The sum over n_in has one order that depends on n_in and ISA alone; between n_tokens == 1 and more it may differ.
+// x is f32 [n_tokens, n_in] for the matmul_f32 row of the table, q8 rows for matmul_q8, bf16 rows for matmul_bf16.
+// The sum over n_in has one order that depends on n_in and ISA alone, whatever n_tokens is.
 struct MatMulArgs {
   const std::byte* weights;     // n_out rows of row_bytes bytes, in the file's layout; any alignment
   std::int64_t row_bytes;

@@ -16,6 +16,7 @@ struct OpTable {
   void (*rms_norm)(const NormArgs&, WorkRange);
   void (*layer_norm)(const NormArgs&, WorkRange);
   void (*quantize_rows)(const QuantizeRowsArgs&, WorkRange);
+  void (*round_rows)(const QuantizeRowsArgs&, WorkRange);  // to bf16; null where matmul_bf16 is all null
   void (*rope)(const RopeArgs&, WorkRange);
   void (*activate[kActivationCount])(const ActivateArgs&, WorkRange);
   void (*add)(const AddArgs&, WorkRange);
@@ -28,6 +29,7 @@ struct OpTable {
   // Indexed by DType.
   void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
   void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null where weight_types.h says so
+  void (*matmul_bf16[kDTypeCount])(const MatMulArgs&, WorkRange);  // bf16 activations; null but for BF16, and on most ISAs
   void (*matmul_transposed[kDTypeCount])(const MatMulTransposedArgs&, WorkRange);
   void (*dequantize_rows[kDTypeCount])(const DequantizeRowsArgs&, WorkRange);
 };

@@ -190,4 +190,40 @@ inline std::vector<std::byte> quantized(const OpTable& table, const std::vector<
   return out;
 }
 
+// What a product takes its activations as.
+enum class Form { kF32, kQ8, kBf16 };
+inline constexpr Form kForms[] = {Form::kF32, Form::kQ8, Form::kBf16};
+
+inline const char* form_name(Form form) {
+  return form == Form::kF32 ? "f32" : form == Form::kQ8 ? "q8" : "bf16";
+}
+
+using MatMulFunction = void (*)(const MatMulArgs&, WorkRange);
+// Null where the table has no such product.
+inline MatMulFunction mat_mul_function(const OpTable& table, Form form, DType type) {
+  const auto& row = form == Form::kF32  ? table.matmul_f32
+                    : form == Form::kQ8 ? table.matmul_q8
+                                        : table.matmul_bf16;
+  return row[static_cast<int>(type)];
+}
+
+inline std::int64_t form_row_bytes(Form form, std::int64_t width) {
+  return form == Form::kF32  ? 4 * width
+         : form == Form::kQ8 ? q8_row_bytes(width)
+                             : bf16_row_bytes(width);
+}
+
+// x [rows, width] in that form, made by the table under test.
+inline std::vector<std::byte> in_form(const OpTable& table, Form form, const std::vector<float>& x,
+                                      std::int64_t rows, std::int64_t width) {
+  std::vector<std::byte> out(at(rows * form_row_bytes(form, width)));
+  if (form == Form::kF32) {
+    std::memcpy(out.data(), x.data(), out.size());
+  } else {
+    const auto round = form == Form::kQ8 ? table.quantize_rows : table.round_rows;
+    round({x.data(), out.data(), rows, width}, {0, rows});
+  }
+  return out;
+}
+
 }  // namespace windlass::test

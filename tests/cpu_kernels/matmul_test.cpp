@@ -47,35 +47,37 @@ struct Product {
   ProductReference unquantised;  // with the float activations
 };
 
-Product multiply(const OpTable& table, DType type, bool q8, const Shape& shape) {
+// What one row of activations in that form stands for.
+std::vector<double> values_of(Form form, const std::byte* row, std::int64_t width) {
+  if (form == Form::kQ8) return reference_q8_values(row, width);
+  std::vector<double> values(at(width));
+  for (std::int64_t i = 0; i < width; ++i) {
+    std::uint16_t half = 0;
+    float value = 0;
+    std::memcpy(&half, row + 2 * i, 2);
+    if (form == Form::kF32) std::memcpy(&value, row + 4 * i, 4);
+    values[at(i)] = form == Form::kF32 ? value : f32_from_bf16(half);
+  }
+  return values;
+}
+
+Product multiply(const OpTable& table, DType type, Form form, const Shape& shape) {
   Random random(static_cast<std::uint32_t>(shape.n_in * 131 + shape.n_out * 7 + shape.n_tokens));
   const Weights weights(type, shape.n_out, shape.n_in, shape.misalignment, &random);
   const std::vector<float> x = random.gauss_vector(shape.n_tokens * shape.n_in);
-  std::vector<double> seen(x.begin(), x.end());
-  std::vector<std::byte> rows;
-  if (q8) {
-    rows = quantized(table, x, shape.n_tokens, shape.n_in);
-    seen.clear();
-    for (std::int64_t t = 0; t < shape.n_tokens; ++t) {
-      const auto values =
-          reference_q8_values(rows.data() + t * q8_row_bytes(shape.n_in), shape.n_in);
-      seen.insert(seen.end(), values.begin(), values.end());
-    }
+  const std::vector<std::byte> rows = in_form(table, form, x, shape.n_tokens, shape.n_in);
+  std::vector<double> seen;
+  for (std::int64_t t = 0; t < shape.n_tokens; ++t) {
+    const auto values =
+        values_of(form, rows.data() + t * form_row_bytes(form, shape.n_in), shape.n_in);
+    seen.insert(seen.end(), values.begin(), values.end());
   }
   const std::int64_t stride = shape.n_out + 3;
   Product product;
   product.out.assign(at(shape.n_tokens * stride), -7.0f);
-  const MatMulArgs args = {weights.data,
-                           weights.row_bytes,
-                           shape.n_out,
-                           shape.n_in,
-                           q8 ? static_cast<const void*>(rows.data()) : x.data(),
-                           shape.n_tokens,
-                           product.out.data(),
-                           stride,
-                           false};
-  const auto function =
-      q8 ? table.matmul_q8[static_cast<int>(type)] : table.matmul_f32[static_cast<int>(type)];
+  const MatMulArgs args = {weights.data,   weights.row_bytes,  shape.n_out, shape.n_in, rows.data(),
+                           shape.n_tokens, product.out.data(), stride,      false};
+  const MatMulFunction function = mat_mul_function(table, form, type);
   REQUIRE(function != nullptr);
   function(args, {0, shape.n_out});
   product.reference = reference_matmul(type, weights.data, weights.row_bytes, shape.n_out,
@@ -122,7 +124,7 @@ TEST_CASE("a product with float activations equals the double-precision product"
       for (const Shape& shape : shapes(block, block == 1 || type == DType::kQ4_0)) {
         INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
                            << shape.n_in << " tokens " << shape.n_tokens);
-        check_product(multiply(cpu_op_table(isa), type, false, shape), shape, 1e-6);
+        check_product(multiply(cpu_op_table(isa), type, Form::kF32, shape), shape, 1e-6);
       }
     }
   }
@@ -137,10 +139,52 @@ TEST_CASE("a product with q8 activations equals the product of the dequantised v
       for (const Shape& shape : shapes(dtype_info(type).block_weights, alone)) {
         INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
                            << shape.n_in << " tokens " << shape.n_tokens);
-        const Product product = multiply(cpu_op_table(isa), type, true, shape);
+        const Product product = multiply(cpu_op_table(isa), type, Form::kQ8, shape);
         check_product(product, shape, 2e-6);
         REQUIRE(relative_error(product, shape) < 0.01);
         if (shape.n_out == 70) REQUIRE(relative_error(product, shape) < 0.005);
+      }
+    }
+  }
+}
+
+TEST_CASE("a product with bf16 activations equals the product of the rounded values") {
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    REQUIRE((table.round_rows != nullptr) ==
+            (table.matmul_bf16[static_cast<int>(DType::kBF16)] != nullptr));
+    if (table.round_rows == nullptr) continue;
+    for (const Shape& shape : shapes(1, true)) {
+      INFO(isa_name(isa) << " n_out " << shape.n_out << " n_in " << shape.n_in << " tokens "
+                         << shape.n_tokens);
+      const Product product = multiply(table, DType::kBF16, Form::kBf16, shape);
+      check_product(product, shape, 1e-6);
+      if (shape.n_out == 70) REQUIRE(relative_error(product, shape) < 0.003);
+    }
+  }
+}
+
+TEST_CASE("rounding to bf16 is to the nearest, ties to even, and keeps infinities and NaN") {
+  for (const Isa isa : present_isas()) {
+    const OpTable& table = cpu_op_table(isa);
+    if (table.round_rows == nullptr) continue;
+    for (const std::int64_t width : widths()) {
+      Random random(4);
+      std::vector<float> x = random.gauss_vector(2 * width);
+      x[0] = INFINITY;
+      x[at(width)] = 1.0f + 0x1p-8f;                // a tie: down to even
+      x[at(width - 1)] = 1.0f + 0x1p-7f + 0x1p-8f;  // a tie: up to even
+      x[at(2 * width - 1)] = NAN;
+      const std::vector<std::byte> rows = in_form(table, Form::kBf16, x, 2, width);
+      for (std::int64_t i = 0; i < 2 * width; ++i) {
+        const std::byte* row = rows.data() + i / width * bf16_row_bytes(width);
+        std::uint16_t half = 0;
+        std::memcpy(&half, row + i % width * 2, 2);
+        INFO(isa_name(isa) << " width " << width << " element " << i << ": " << x[at(i)]);
+        REQUIRE(half == bf16_from_f32(x[at(i)]));
+      }
+      for (std::int64_t i = 2 * width; i < bf16_row_bytes(width); ++i) {
+        REQUIRE(rows[at(i)] == std::byte{0});
       }
     }
   }
@@ -151,33 +195,26 @@ TEST_CASE("any split of the rows gives the same bits") {
     const OpTable& table = cpu_op_table(isa);
     for (const DType type : matmul_types()) {
       for (const std::int64_t n_tokens : {1, 2, 7, 9}) {
-        for (const bool q8 : {false, true}) {
-          const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+        for (const Form form : kForms) {
+          const MatMulFunction function = mat_mul_function(table, form, type);
           if (function == nullptr) continue;
           constexpr std::int64_t kOut = 77;
           const std::int64_t n_in = width_of(type, 1120);
           Random random(5);
           const Weights weights(type, kOut, n_in, 1, &random);
           const std::vector<float> x = random.gauss_vector(n_tokens * n_in);
-          const std::vector<std::byte> rows = quantized(table, x, n_tokens, n_in);
+          const std::vector<std::byte> rows = in_form(table, form, x, n_tokens, n_in);
           std::vector<float> whole(at(n_tokens * kOut)), split(at(n_tokens * kOut));
-          MatMulArgs args = {weights.data,
-                             weights.row_bytes,
-                             kOut,
-                             n_in,
-                             q8 ? static_cast<const void*>(rows.data()) : x.data(),
-                             n_tokens,
-                             whole.data(),
-                             kOut,
-                             false};
+          MatMulArgs args = {weights.data, weights.row_bytes, kOut, n_in, rows.data(),
+                             n_tokens,     whole.data(),      kOut, false};
           function(args, {0, kOut});
           args.out = split.data();
           for (std::int64_t begin = 0, step = 1; begin < kOut;
                begin += step, step = step % 13 + 2) {
             function(args, {begin, std::min(kOut, begin + step)});
           }
-          INFO(isa_name(isa) << ' ' << dtype_info(type).name << " tokens " << n_tokens << " q8 "
-                             << q8);
+          INFO(isa_name(isa) << ' ' << dtype_info(type).name << " tokens " << n_tokens << ' '
+                             << form_name(form));
           REQUIRE(std::memcmp(whole.data(), split.data(), whole.size() * 4) == 0);
         }
       }
@@ -186,11 +223,11 @@ TEST_CASE("any split of the rows gives the same bits") {
 }
 
 // The products of the first `n_tokens` rows of activations.
-std::vector<float> first_products(const OpTable& table, DType type, bool q8, const Weights& weights,
-                                  std::int64_t n_out, std::int64_t n_in,
+std::vector<float> first_products(const OpTable& table, DType type, Form form,
+                                  const Weights& weights, std::int64_t n_out, std::int64_t n_in,
                                   const std::byte* activations, std::int64_t n_tokens) {
   std::vector<float> out(at(n_tokens * n_out));
-  const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+  const MatMulFunction function = mat_mul_function(table, form, type);
   function({weights.data, weights.row_bytes, n_out, n_in, activations, n_tokens, out.data(), n_out,
             false},
            {0, n_out});
@@ -201,28 +238,26 @@ TEST_CASE("one token and any number of tokens give the same bits") {
   for (const Isa isa : present_isas()) {
     const OpTable& table = cpu_op_table(isa);
     for (const DType type : matmul_types()) {
-      for (const bool q8 : {false, true}) {
-        const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+      for (const Form form : kForms) {
+        const MatMulFunction function = mat_mul_function(table, form, type);
         if (function == nullptr) continue;
         constexpr std::int64_t kOut = 35, kTokens = 19;
-        const std::int64_t n_in = width_of(type, 1120);
+        const std::int64_t n_in = width_of(type, 2400);  // two cuts of every sum
         Random random(6);
         const Weights weights(type, kOut, n_in, 1, &random);
         const std::vector<float> x = random.gauss_vector(kTokens * n_in);
-        const std::vector<std::byte> rows = quantized(table, x, kTokens, n_in);
-        const std::byte* activations =
-            q8 ? rows.data() : reinterpret_cast<const std::byte*>(x.data());
+        const std::vector<std::byte> rows = in_form(table, form, x, kTokens, n_in);
         std::vector<float> alone;
         for (std::int64_t t = 0; t < kTokens; ++t) {
           const std::vector<float> one =
-              first_products(table, type, q8, weights, kOut, n_in,
-                             activations + t * (q8 ? q8_row_bytes(n_in) : n_in * 4), 1);
+              first_products(table, type, form, weights, kOut, n_in,
+                             rows.data() + t * form_row_bytes(form, n_in), 1);
           alone.insert(alone.end(), one.begin(), one.end());
         }
         for (const std::int64_t n_tokens : {2, 3, 4, 5, 6, 7, 8, 9, 14, 19}) {
           const std::vector<float> together =
-              first_products(table, type, q8, weights, kOut, n_in, activations, n_tokens);
-          INFO(isa_name(isa) << ' ' << dtype_info(type).name << " q8 " << q8 << " tokens "
+              first_products(table, type, form, weights, kOut, n_in, rows.data(), n_tokens);
+          INFO(isa_name(isa) << ' ' << dtype_info(type).name << ' ' << form_name(form) << " tokens "
                              << n_tokens);
           REQUIRE(std::memcmp(together.data(), alone.data(), together.size() * 4) == 0);
         }
@@ -242,9 +277,9 @@ TEST_CASE("activations beyond a cache give the bits of few") {
       const std::vector<std::byte> rows = quantized(table, x, kTokens, kIn);
       REQUIRE(rows.size() > 512 << 10);
       const std::vector<float> many =
-          first_products(table, type, true, weights, kOut, kIn, rows.data(), kTokens);
+          first_products(table, type, Form::kQ8, weights, kOut, kIn, rows.data(), kTokens);
       const std::vector<float> few =
-          first_products(table, type, true, weights, kOut, kIn, rows.data(), kFew);
+          first_products(table, type, Form::kQ8, weights, kOut, kIn, rows.data(), kFew);
       INFO(isa_name(isa) << ' ' << dtype_info(type).name);
       REQUIRE(std::memcmp(many.data(), few.data(), few.size() * 4) == 0);
     }
@@ -256,25 +291,18 @@ TEST_CASE("accumulate adds the product to what the output holds") {
     const OpTable& table = cpu_op_table(isa);
     for (const DType type : matmul_types()) {
       for (const std::int64_t n_tokens : {1, 5, 13}) {
-        for (const bool q8 : {false, true}) {
-          const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+        for (const Form form : kForms) {
+          const MatMulFunction function = mat_mul_function(table, form, type);
           if (function == nullptr) continue;
           constexpr std::int64_t kOut = 37;
           const std::int64_t n_in = width_of(type, 1088);
           Random random(7);
           const Weights weights(type, kOut, n_in, 0, &random);
           const std::vector<float> x = random.gauss_vector(n_tokens * n_in);
-          const std::vector<std::byte> rows = quantized(table, x, n_tokens, n_in);
+          const std::vector<std::byte> rows = in_form(table, form, x, n_tokens, n_in);
           std::vector<float> plain(at(n_tokens * kOut)), added(plain.size(), 1000.0f);
-          MatMulArgs args = {weights.data,
-                             weights.row_bytes,
-                             kOut,
-                             n_in,
-                             q8 ? static_cast<const void*>(rows.data()) : x.data(),
-                             n_tokens,
-                             plain.data(),
-                             kOut,
-                             false};
+          MatMulArgs args = {weights.data, weights.row_bytes, kOut, n_in, rows.data(),
+                             n_tokens,     plain.data(),      kOut, false};
           function(args, {0, kOut});
           args.out = added.data();
           args.accumulate = true;
@@ -366,15 +394,14 @@ TEST_CASE("no byte past the last row is read") {
       for (std::int64_t r = 1; r <= kOut; ++r) random_row(type, end - r * bytes, n_in, &random);
       constexpr std::int64_t kMost = 13;
       const std::vector<float> x = random.gauss_vector(kMost * n_in);
-      const std::vector<std::byte> rows = quantized(table, x, kMost, n_in);
       std::vector<float> out(at(std::max(kMost * kOut, n_in)));
-      for (const bool q8 : {false, true}) {
-        const auto function = (q8 ? table.matmul_q8 : table.matmul_f32)[static_cast<int>(type)];
+      for (const Form form : kForms) {
+        const MatMulFunction function = mat_mul_function(table, form, type);
         if (function == nullptr) continue;
+        const std::vector<std::byte> rows = in_form(table, form, x, kMost, n_in);
         for (const std::int64_t n_tokens : {std::int64_t{1}, std::int64_t{2}, kMost}) {
-          function({end - kOut * bytes, bytes, kOut, n_in,
-                    q8 ? static_cast<const void*>(rows.data()) : x.data(), n_tokens, out.data(),
-                    kOut, false},
+          function({end - kOut * bytes, bytes, kOut, n_in, rows.data(), n_tokens, out.data(), kOut,
+                    false},
                    {0, kOut});
         }
       }

@@ -139,7 +139,7 @@ TEST_CASE("the least memory writes the bytes that all memory writes, of every or
     const std::string all = folder / "all.gguf", least = folder / "least.gguf";
     convert(model, all, "q8_0");
     const Arguments arguments = {
-        "convert", "-m",  golden("models/" + model), least, "--type", "q8_0", "-t", "2",
+        "convert", "-m",  golden("models/" + model), least, "--type", "q8_0", "-t", two_threads(),
         "--ram",   "1KiB"};
     const ProcessResult refused = windlass(arguments);
     CHECK(refused.exit_status == 1);

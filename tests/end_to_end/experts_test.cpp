@@ -42,7 +42,7 @@ TEST_CASE("a mixture's logits are bit-identical for every budget, thread count a
   const std::string reference = logits_bytes(model, folder / "ids.json", {"-ub", "16"});
   for (const Arguments& flags : std::vector<Arguments>{{"--ram", "5MiB"},
                                                        {"--ram", "5MiB", "--no-overlap"},
-                                                       {"--ram", "6MiB", "-t", "3"},
+                                                       {"--ram", "6MiB", "-t", two_threads()},
                                                        {"--ram", "9MiB"},
                                                        {"--ram", "12MiB", "-t", "1"}}) {
     INFO(nlohmann::json(flags).dump());

@@ -198,6 +198,7 @@ TEST_CASE("every instruction set of this machine gives the golden logits") {
     for (const std::string& model : kFloatModels) check_logits(model, exact, kFloat32);
     check_logits("llama_quants/Q8_0", {"--isa", isa}, kQuantisedInt8);
     check_logits("llama_quants/Q4_K_M", {"--isa", isa}, kQuantisedInt8);
+    check_logits("qwen2", {"--isa", isa}, kBf16Arithmetic, "model-bf16.gguf");
   }
 }
 

@@ -102,6 +102,8 @@ Difference difference(const std::vector<float>& a, const std::vector<float>& b) 
   return result;
 }
 
+std::string two_threads() { return cpu_share().cpus.size() > 1 ? "2" : "1"; }
+
 std::vector<std::string> present_isas() {
   std::vector<std::string> names;
   for (const Isa isa : kAllIsas) {

@@ -54,6 +54,9 @@ struct Difference {
 };
 Difference difference(const std::vector<float>& a, const std::vector<float>& b);
 
+// "2", as far as this machine has so many CPUs.
+std::string two_threads();
+
 // Names of the instruction sets that this machine has.
 std::vector<std::string> present_isas();
 

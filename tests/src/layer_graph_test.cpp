@@ -122,6 +122,22 @@ TEST_CASE("in a group of mixed types each matmul reads the form that its weight 
   CHECK(std::find(names.begin(), names.end(), "blk.0.ffn_act_q8") == names.end());
 }
 
+TEST_CASE(
+    "BF16 weights read bf16 rows where these are asked for, beside the 8-bit rows of others") {
+  TinyLlama model(DType::kQ4_0);
+  model.tensor("blk.0.attn_v.weight").type = DType::kBF16;
+  const Built built = build(model, Activations::kInt8Bf16);
+  const BufferSpec& q8 = built.buffer(built.op("blk.0.attn_q").in);
+  const BufferSpec& bf16 = built.buffer(built.op("blk.0.attn_v").in);
+  CHECK(q8.kind == BufferKind::kQ8);
+  CHECK(bf16.kind == BufferKind::kBf16);
+  CHECK(bf16.width == q8.width);
+  CHECK(built.op("blk.0.attn_norm_bf16").out.buffer == built.op("blk.0.attn_v").in.buffer);
+  CHECK(built.op("blk.0.attn_norm_bf16").in.buffer == built.op("blk.0.attn_norm_q8").in.buffer);
+  const auto names = labels(built.graph);
+  CHECK(std::find(names.begin(), names.end(), "blk.0.ffn_act_bf16") == names.end());
+}
+
 // A matmul that reads an 8-bit buffer must find there the quantised form of its own input, not a
 // later overwriting.
 TEST_CASE("an 8-bit buffer holds what its readers expect when they run") {
