@@ -65,6 +65,39 @@ TEST_CASE("a team runs each item exactly once") {
   }
 }
 
+TEST_CASE("a region runs each item of each of its ops exactly once") {
+  for (const int n_threads : {1, 2, 3, 8}) {
+    Team team(n_threads);
+    for (const std::size_t n_jobs : {0UL, 1UL, 2UL, Team::kMostJobs}) {
+      std::vector<std::vector<std::atomic<int>>> counts;
+      std::vector<CountArgs> args;
+      for (std::size_t j = 0; j < n_jobs; ++j) {
+        counts.emplace_back(j % 5 * 40 + 1);  // the last must stay 0
+        args.push_back({counts.back().data()});
+      }
+      std::vector<Team::Job> jobs;
+      for (std::size_t j = 0; j < n_jobs; ++j) {
+        jobs.emplace_back(&count, args[j], std::ssize(counts[j]) - 1, 1 + static_cast<int>(j) % 7);
+      }
+      team.run(jobs);
+      for (const auto& job : counts) {
+        for (std::size_t i = 0; i + 1 < job.size(); ++i) REQUIRE(job[i] == 1);
+        REQUIRE(job.back() == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("what the threads did is counted, and what they waited is not") {
+  Team team(2);
+  std::vector<std::int64_t> out(1 << 16, 0);
+  team.run(&fill, FillArgs{out.data(), 1}, std::ssize(out), 1024);
+  const double worked_s = team.busy_s();
+  CHECK(worked_s > 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  CHECK(team.busy_s() < worked_s + 1e-3);
+}
+
 TEST_CASE("ops follow each other in order, each seeing all of the last one's writes") {
   Team team(2);
   std::vector<std::int64_t> out(256, 0);

@@ -122,6 +122,23 @@ TEST_CASE("a plan covers every weight row once, from loads that are disjoint and
   }
 }
 
+TEST_CASE("independent products run beside each other as long as they are small together") {
+  FakeModel model = uniform_model(5, 256);  // of 1 MiB each
+  for (std::size_t i = 0; i < model.graph.ops.size(); ++i) {
+    model.graph.ops[i].independent = i == 0 ? -1 : 7;
+  }
+  const BlockTable blocks = model.blocks(2 * kMiB);
+  HostNeeds needs = kNeeds;
+  needs.limit_bytes = kGiB;
+  const auto placement = std::get<Placement>(place(model.graph, blocks, needs, 0));
+  const Plan plan = make_plan(model.graph, blocks, placement, true);
+  std::vector<bool> beside;
+  for (const ComputeEntry& entry : plan.compute) beside.push_back(entry.beside_previous);
+  CHECK(beside == std::vector<bool>{false, false, true, true, true});
+  model.graph.ops[3].independent = 8;
+  CHECK_FALSE(make_plan(model.graph, blocks, placement, true).compute[3].beside_previous);
+}
+
 TEST_CASE("finished columns of the logits leave before the next tile overwrites them") {
   FakeModel model;
   model.add_product(3);

@@ -393,4 +393,18 @@ TEST_CASE("a tensor that went missing after the spec was read is named") {
                     Contains("tensor 'blk.0.ffn_up.weight' is missing"));
 }
 
+TEST_CASE("products of one input into different places are known to be independent") {
+  const Built built = build(TinyLlama(DType::kF32), Activations::kInt8);
+  const auto number = [&](const char* label) { return built.op(label).independent; };
+  CHECK(number("blk.0.attn_q") >= 0);
+  CHECK(number("blk.0.attn_k") == number("blk.0.attn_q"));
+  CHECK(number("blk.0.attn_v") == number("blk.0.attn_q"));
+  CHECK(number("blk.0.attn_output") > number("blk.0.attn_v"));
+  CHECK(number("blk.0.ffn_gate") > number("blk.0.attn_output"));
+  CHECK(number("blk.0.ffn_up") == number("blk.0.ffn_gate"));
+  CHECK(number("blk.0.ffn_down") > number("blk.0.ffn_up"));
+  CHECK(number("output") == -1);  // its tiles leave one by one
+  CHECK(number("blk.0.attn_norm") == -1);
+}
+
 }  // namespace windlass
