@@ -68,14 +68,12 @@ template <class V>
 inline void code_query(AttentionTile* tile, std::int64_t q) {
   for (std::int64_t i = 0; i < tile->key_dim; i += kKvBlock) {
     const std::int64_t at = q * tile->key_dim + i;
-    float scale_sum, half_sums[2];
-    quantize_block<V>(tile->queries + at, kKvBlock,
-                      {tile->codes + at, tile->code_scales + at / kKvBlock, &scale_sum, half_sums});
-    typename V::I sum = V::zero_i();
-    for (std::int64_t j = 0; j < kKvBlock; j += V::kLanes) {
-      sum = V::add_i(sum, V::load_i8(reinterpret_cast<const std::uint8_t*>(tile->codes + at + j)));
-    }
-    tile->code_starts[at / kKvBlock] = -V::kZeroPoint8 * V::sum_i(sum);
+    Q8Block block;
+    quantize_block<V>(tile->queries + at, kKvBlock, &block);
+    __builtin_memcpy(tile->codes + at, block.values, sizeof block.values);
+    tile->code_scales[at / kKvBlock] = block.scale;
+    // Takes out the 128 that dot8 has in each key code.
+    tile->code_starts[at / kKvBlock] = V::kZeroPoint8 == 0 ? 0 : block.start - kQ8Magic;
   }
 }
 

@@ -35,10 +35,10 @@ inline void store_bf16(const float* from, std::byte* to, std::int64_t n) {
 template <class V>
 inline void store_q8_0(const float* from, std::byte* to, std::int64_t n) {
   for (std::int64_t i = 0; i < n; i += kKvBlock, to += kv_bytes(KvType::kQ8_0, kKvBlock)) {
-    float scale, scale_sum, half_sums[2];
-    quantize_block<V>(from + i, kKvBlock,
-                      {reinterpret_cast<std::int8_t*>(to + 2), &scale, &scale_sum, half_sums});
-    store_halves<V>(&scale, to, 1);
+    Q8Block block;
+    quantize_block<V>(from + i, kKvBlock, &block);
+    store_halves<V>(&block.scale, to, 1);
+    __builtin_memcpy(to + 2, block.values, sizeof block.values);
   }
 }
 
