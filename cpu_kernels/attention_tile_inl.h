@@ -72,8 +72,7 @@ inline void code_query(AttentionTile* tile, std::int64_t q) {
     quantize_block<V>(tile->queries + at, kKvBlock, &block);
     __builtin_memcpy(tile->codes + at, block.values, sizeof block.values);
     tile->code_scales[at / kKvBlock] = block.scale;
-    // Takes out the 128 that dot8 has in each key code.
-    tile->code_starts[at / kKvBlock] = V::kZeroPoint8 == 0 ? 0 : block.start - kQ8Magic;
+    tile->code_starts[at / kKvBlock] = V::kZeroPoint8 != 0 ? block.start - kQ8Magic : 0;
   }
 }
 

@@ -121,6 +121,8 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
+  // Ops so far that were more than one chunk, and so waited for helpers.
+  std::int64_t n_regions() const { return n_regions_; }
 
   // Seconds that the threads have spent inside ops, all together. What is missing to n_threads()
   // times the wall time went to waiting: for each other, for the caller between regions, for a
@@ -141,6 +143,7 @@ class Team {
   void run_here(std::span<const Job> jobs);
   int n_threads_;
   std::uint64_t busy_ticks_ = 0;  // of the caller
+  std::int64_t n_regions_ = 0;
   std::unique_ptr<State> state_;  // null: no helpers
 };
 
@@ -225,15 +228,19 @@ inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
 }
 // At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many
 // tokens share them. At most 256 KiB where few do, so that the last chunks of a long op end
-// together; many tokens are read again for each chunk, from L2 or beyond. Whole panels of 32 rows
-// (matmul_q8_inl.h).
+// together; many tokens come from beyond L2 once for each chunk, so of those at least 128 rows
+// where that leaves one chunk a thread. Whole panels of 32 rows (matmul_q8_inl.h).
 inline std::int64_t op_grain(const MatMulArgs& args, int n_threads) {
   constexpr std::int64_t kLeastBytes = 32 << 10, kMostBytes = 256 << 10, kPanelRows = 32;
-  constexpr std::int64_t kManyTokens = 8;
+  constexpr std::int64_t kManyTokens = 64, kManyTokensRows = 128;
   const std::int64_t work = args.row_bytes * args.n_tokens;
   const std::int64_t grain =
       internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads);
-  if (args.n_tokens >= kManyTokens) return grain;
+  if (args.n_tokens >= kManyTokens) {
+    const std::int64_t one_each = (args.n_out + n_threads - 1) / n_threads;
+    const std::int64_t rows = std::min(kManyTokensRows, one_each);
+    return std::max(grain, (rows + kPanelRows - 1) / kPanelRows * kPanelRows);
+  }
   const std::int64_t rows = kMostBytes / std::max<std::int64_t>(args.row_bytes, 1);
   return std::min(grain, std::max(kPanelRows, rows / kPanelRows * kPanelRows));
 }

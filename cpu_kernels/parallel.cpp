@@ -209,6 +209,7 @@ void Team::run(std::span<const Job> jobs) {
     chunks += job.chunks_;
   }
   if (chunks <= 1 || n_threads_ == 1) return run_here(jobs);
+  ++n_regions_;
   State& state = *state_;
   state.jobs = jobs;
   state.chunks = chunks;

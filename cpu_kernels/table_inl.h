@@ -3,6 +3,7 @@
 
 #include "cpu_kernels/activation_inl.h"
 #include "cpu_kernels/attention_inl.h"
+#include "cpu_kernels/burst_inl.h"
 #include "cpu_kernels/elementwise_inl.h"
 #include "cpu_kernels/kv_append_inl.h"
 #include "cpu_kernels/matmul_f32_inl.h"
@@ -59,6 +60,8 @@ constexpr OpTable make_table(const char* name) {
   table.choose_experts = choose_experts<V>;
   table.gather_rows = gather_rows<V>;
   table.combine_rows = combine_rows<V>;
+  table.burst_f32 = burst_f32<V>;
+  table.burst_int8 = burst_int8<V>;
   add_q8_products<V>(&table);
   add_float_products<V>(&table);
   return table;
@@ -69,6 +72,7 @@ template <class V>
 constexpr OpTable make_q8_table(const char* name) {
   OpTable table = {};
   table.name = name;
+  table.burst_int8 = burst_int8<V>;
   add_q8_products<V>(&table);
   return table;
 }

@@ -23,7 +23,9 @@ OpRunner::OpRunner(const OpRunnerParts& parts) : parts_(parts), layout_(&parts.l
 void OpRunner::begin_step(const StepInput& step) {
   rows_ = step.rows();
   logits_rows_ = step.logits_rows();
-  layout_ = rows_ == 1 && logits_rows_ <= 1 ? &parts_.one_row_layout : &parts_.layout;
+  const ActivationLayout& few = parts_.decode_layout;
+  const bool fits_few = rows_ <= few.token_rows && logits_rows_ <= few.logits_rows;
+  layout_ = fits_few ? &few : &parts_.layout;
   WINDLASS_CHECK(rows_ >= 1 && rows_ <= layout_->token_rows, rows_, layout_->token_rows);
   WINDLASS_CHECK(logits_rows_ <= layout_->logits_rows, logits_rows_, layout_->logits_rows);
   std::int64_t row = 0;

@@ -20,7 +20,7 @@ struct OpRunnerParts {
   const LayerGraph& graph;
   const ActivationLayout& layout;
   const ActivationLayout&
-      one_row_layout;  // for steps of one row; what lies past it stays untouched
+      decode_layout;  // for steps of so few rows; what lies past it stays untouched
   const RopeTable& rope;
   const RopeTable& window_rope;  // read where spec.window_rope says that there is one
   TierManager& tiers;

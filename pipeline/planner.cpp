@@ -12,7 +12,7 @@ namespace {
 
 // The pinned run that holds each block, counted over `pinned` and then decode_pinned; -1: none.
 std::vector<std::int32_t> pinned_runs(const BlockTable& blocks, const Placement& placement,
-                                      bool one_row) {
+                                      bool decode) {
   std::vector<std::int32_t> run_of(blocks.blocks().size(), -1);
   std::int32_t run = 0;
   const auto mark = [&](const std::vector<PlacedRun>& placed_runs) {
@@ -22,7 +22,7 @@ std::vector<std::int32_t> pinned_runs(const BlockTable& blocks, const Placement&
     }
   };
   mark(placement.pinned);
-  if (one_row) mark(placement.decode_pinned);
+  if (decode) mark(placement.decode_pinned);
   return run_of;
 }
 
@@ -35,11 +35,11 @@ bool on_tile(const LayerGraph& graph, const GraphOp& op) {
 class PlanWriter {
  public:
   PlanWriter(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
-             bool one_row, Plan& plan)
+             bool decode, Plan& plan)
       : graph_(graph),
         blocks_(blocks),
         slot_bytes_(placement.slot_bytes),
-        run_of_(pinned_runs(blocks, placement, one_row)),
+        run_of_(pinned_runs(blocks, placement, decode)),
         plan_(plan) {}
 
   void add_plain(std::int32_t op) { plan_.compute.push_back({op, {}, 0, 0}); }
@@ -191,10 +191,10 @@ std::size_t least_entries(const LayerGraph& graph) {
 }  // namespace
 
 Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
-               bool with_head, bool one_row) {
+               bool with_head, bool decode) {
   Plan plan;
   plan.compute.reserve(least_entries(graph));
-  PlanWriter writer(graph, blocks, placement, one_row, plan);
+  PlanWriter writer(graph, blocks, placement, decode, plan);
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const GraphOp& op = graph.ops[i];
     if (!with_head && op.rows == RowSet::kLogits) continue;

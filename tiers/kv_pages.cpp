@@ -21,6 +21,10 @@ std::int64_t KvShape::size_bytes(std::int64_t context_tokens) const {
   return align_up(n_layers * pages_of(context_tokens) * page_bytes(), kDirectAlignment);
 }
 
+std::int64_t KvShape::table_bytes(std::int64_t context_tokens) const {
+  return n_layers * pages_of(context_tokens) * static_cast<std::int64_t>(sizeof(std::byte*));
+}
+
 KvPages::KvPages(const KvShape& shape, std::int64_t context_tokens, Arena& arena, Budget& budget)
     : shape_(shape), context_tokens_(context_tokens), pages_per_layer_(pages_of(context_tokens)) {
   WINDLASS_CHECK(context_tokens > 0, context_tokens);

@@ -23,6 +23,7 @@ struct KvShape {
   std::int64_t page_bytes() const;  // one page of one layer: K and V, or K alone
   std::int64_t size_bytes(
       std::int64_t context_tokens) const;  // all layers, rounded up to pages, 4 KiB each end
+  std::int64_t table_bytes(std::int64_t context_tokens) const;  // heap: the page tables
 };
 
 // One sequence's KV: reserve, commit and roll back. Owner-thread.

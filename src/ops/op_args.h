@@ -260,4 +260,19 @@ struct CombineRowsArgs {
   std::int64_t rows, n_used, width;
 };
 
+// What the multipliers give when nothing has to be fetched: the shape of a matmul's inner loop on data that stays in the
+// first-level cache. sums[round] = the sum over i and t of data[i] * x[t], kBurstPasses times, in f32 where the op is of floats.
+// Items: rounds of kBurstPasses passes over the data: some microseconds each.
+inline constexpr std::int64_t kBurstBytes = 8192;  // 8-bit codes below 16, or floats
+inline constexpr std::int64_t kBurstTokens = 6, kBurstPasses = 16;
+struct BurstArgs {
+  const std::byte* data;        // [kBurstBytes], 64-byte aligned
+  const std::byte* x;           // [kBurstTokens] of four equal int8 of -8 to 8, or floats
+  float* sums;                  // [rounds]
+};
+// Multiplications and additions of a round.
+constexpr std::int64_t burst_ops(std::int64_t element_bytes) {
+  return 2 * kBurstPasses * kBurstTokens * kBurstBytes / element_bytes;
+}
+
 }  // namespace windlass

@@ -23,6 +23,8 @@ struct OpTable {
   void (*choose_experts)(const ChooseExpertsArgs&, WorkRange);
   void (*gather_rows)(const GatherRowsArgs&, WorkRange);
   void (*combine_rows)(const CombineRowsArgs&, WorkRange);
+  void (*burst_int8)(const BurstArgs&, WorkRange);
+  void (*burst_f32)(const BurstArgs&, WorkRange);
   // Indexed by DType.
   void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
   void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null where weight_types.h says so
