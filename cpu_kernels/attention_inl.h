@@ -6,6 +6,11 @@
 // order: one after the other, or computed side by side and merged afterwards, with the same bits.
 // For inclusion by isa_*.cpp alone.
 //
+// FlashDecoding++'s unified maximum (arXiv 2311.01282, section 3) was tried: a constant instead of
+// m, so that no block waits for its maximum. Without the checks for overflow and the way back,
+// which would cost again, prefill over 4,096 keys ran 4 to 8 % sooner (32 heads of 64 and of 128,
+// f16 and q8_0, alternating runs), and decode waits for memory: not kept.
+//
 // What a query computes depends on its own position and the segments alone: blocks are cut at page
 // borders and fixed counts, lanes are keys by their slots, and each query adds up exactly the keys
 // that it sees.

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <vector>
 
-#include "src/ops/kv_type.h"
+#include "src/ops/op_args.h"
 #include "tiers/arena.h"
 
 namespace windlass {
 
 inline constexpr std::int64_t kKvPageTokens = 64;
+// Keys of a page lie in whole groups, and attention's splits end where pages do.
+static_assert(kKvPageTokens % kKvGroupKeys == 0 && kSplitKeys % kKvPageTokens == 0);
 
 struct KvShape {
   std::int64_t n_layers = 0, n_kv_heads = 0;
