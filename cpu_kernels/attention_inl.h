@@ -1,211 +1,58 @@
-// Attention of a few query rows over pages of cached keys and values, with the online softmax of
-// Milakov and Gimelshein
-// ("Online normalizer calculation for softmax", 2018) a block of keys at a time: the running (o, m,
-// l) of a query takes in each block's partial by log-sum-exp, segment after segment, in list order.
+// Attention of query rows over pages of cached keys and values, as FlashAttention-2 does it (arXiv
+// 2307.08691): a tile of queries meets one block of keys after the other, softmax is online
+// (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018), once a block. All
+// heads of one kv head's group, and the tokens of a call's range, share the tile. Long contexts are
+// cut into splits of kSplitKeys, as Flash-Decoding does it, whose partials (o, m, l) merge in
+// order: one after the other, or computed side by side and merged afterwards, with the same bits.
 // For inclusion by isa_*.cpp alone.
 //
-// All heads of one kv head's group, and all tokens of a call's range, share one tile of queries, so
-// that a block of keys is widened to float once for all of them. What a query computes depends on
-// its own position and the segments alone: blocks are cut at page borders and fixed counts, and
-// each query adds up exactly the keys that it sees.
+// What a query computes depends on its own position and the segments alone: blocks are cut at page
+// borders and fixed counts, lanes are keys by their slots, and each query adds up exactly the keys
+// that it sees.
 #pragma once
 
 #include <cstdint>
 
-#include "cpu_kernels/common_inl.h"
-#include "cpu_kernels/elementwise_inl.h"
-#include "src/ops/op_args.h"
+#include "cpu_kernels/attention_products_inl.h"
 
 namespace windlass {
 namespace {
 
-// Stack: 32 KiB of keys or values, 16 KiB of queries, 8 KiB of scores. Heads of up to 2048 fit
-// (then four keys and two queries at a time).
-inline constexpr std::int64_t kKeyTileFloats = 8192;
-inline constexpr std::int64_t kQueryTileFloats = 4096;
-inline constexpr std::int64_t kMaxBlockKeys = 64;
-inline constexpr std::int64_t kMaxQueries = 32;
-
-struct AttentionTile {
-  alignas(64) float keys[kKeyTileFloats];       // [block keys, padded_dim]: K, then V
-  alignas(64) float queries[kQueryTileFloats];  // [queries, padded_dim], times args.scale
-  alignas(64) float scores[kMaxQueries][kMaxBlockKeys];
-  float* out[kMaxQueries];                   // [value_dim] each: o, not yet divided by l
-  float max[kMaxQueries], sum[kMaxQueries];  // m and l
-  std::int64_t position[kMaxQueries];
-  WorkRange visible[kMaxQueries];                  // keys of the block that the query sees
-  std::int64_t n_queries, padded_dim, block_keys;  // padded_dim: of keys and values, the larger
-};
-
-// Largest block of keys of this head size that fits: a multiple of 4.
-inline std::int64_t block_keys(std::int64_t padded_dim) {
-  return smaller(kMaxBlockKeys, kKeyTileFloats / padded_dim / 4 * 4);
-}
-
-// Keys or values `range` of the block whose first lies at `from`, `dim` elements each.
-template <class V, class Kv>
-inline void load_keys(AttentionTile* tile, const std::byte* from, WorkRange range,
-                      std::int64_t dim) {
-  const std::uint8_t* bytes = reinterpret_cast<const std::uint8_t*>(from);
-  for (std::int64_t k = range.begin; k < range.end; ++k) {
-    Format<Kv::kType>::template dequantize<V>(bytes + k * dim * Kv::kBytes,
-                                              tile->keys + k * tile->padded_dim, dim);
-  }
-  const std::int64_t end = round_up(range.end, 4) * tile->padded_dim;
-  for (std::int64_t i = range.end * tile->padded_dim; i < end; ++i) {
-    tile->keys[i] = 0.0f;  // dot_tile takes keys by fours
-  }
-}
-
-template <class V, int T>
-inline void score_queries(AttentionTile* tile, std::int64_t query, WorkRange range,
-                          std::int64_t dim) {
-  for (std::int64_t k = range.begin; k < range.end; k += 4) {
-    float sums[T * 4];
-    dot_tile<V, T>(tile->keys + k * tile->padded_dim, tile->padded_dim,
-                   tile->queries + query * tile->padded_dim, tile->padded_dim, dim, sums);
-    for (int t = 0; t < T; ++t) __builtin_memcpy(&tile->scores[query + t][k], sums + t * 4, 16);
-  }
-}
-
-// dim: of a key, in whole vectors.
+// Scores to weights exp(score - m); m, l and o take the block in. Hidden keys take part with scores
+// of -infinity and weigh 1e-38 (exp's least), which vanishes beside the largest weight, 1.
 template <class V>
-inline void score_block(AttentionTile* tile, WorkRange range, std::int64_t dim) {
-  std::int64_t q = 0;
-  for (; q + 4 <= tile->n_queries; q += 4) score_queries<V, 4>(tile, q, range, dim);
-  switch (tile->n_queries - q) {
-    case 3:
-      score_queries<V, 3>(tile, q, range, dim);
-      break;
-    case 2:
-      score_queries<V, 2>(tile, q, range, dim);
-      break;
-    case 1:
-      score_queries<V, 1>(tile, q, range, dim);
-      break;
-    default:
-      break;
+inline void weigh_block(AttentionTile* tile, std::int64_t q, float cap) {
+  constexpr int kVectors = kBlockKeys / V::kLanes;
+  TileQuery& query = tile->query[q];
+  const WorkRange seen = query.visible;
+  if (seen.begin >= seen.end) return;
+  float* scores = tile->scores[q];
+  for (std::int64_t i = 0; cap > 0 && i < kBlockKeys; i += V::kLanes) {
+    V::store(scores + i, soft_cap<V>(V::load(scores + i), V::set1(cap)));
   }
-}
-
-template <class V>
-inline void cap_scores(float* scores, std::int64_t n, float cap) {
-  for (std::int64_t i = 0; i < n; i += V::kLanes) {
-    V::store_n(scores + i, soft_cap<V>(V::load_n(scores + i, n - i), V::set1(cap)), n - i);
-  }
-}
-
-// Scores to weights exp(score - m); m, l and o take the block in.
-template <class V>
-inline void weigh_block(AttentionTile* tile, std::int64_t query, const AttentionArgs& args) {
-  const std::int64_t n = tile->visible[query].end - tile->visible[query].begin;
-  if (n <= 0) return;
-  float* scores = tile->scores[query] + tile->visible[query].begin;
-  if (args.soft_cap > 0) cap_scores<V>(scores, n, args.soft_cap);
-  typename V::F largest = V::set1(tile->max[query]);
-  std::int64_t i = 0;
-  for (; i + V::kLanes <= n; i += V::kLanes) largest = V::max(largest, V::load(scores + i));
-  float max = V::max_lane(largest);
-  for (; i < n; ++i) max = scores[i] > max ? scores[i] : max;
-
+  for (std::int64_t i = 0; i < seen.begin; ++i) scores[i] = -__builtin_inff();
+  for (std::int64_t i = seen.end; i < kBlockKeys; ++i) scores[i] = -__builtin_inff();
+  typename V::F score[kVectors];
+  for (int v = 0; v < kVectors; ++v) score[v] = V::load(scores + v * V::kLanes);
+  typename V::F largest = V::set1(query.max);
+  for (const typename V::F one : score) largest = V::max(largest, one);
+  const float max = V::max_lane(largest);
   typename V::F sum = V::zero();
-  for (i = 0; i < n; i += V::kLanes) {
-    const typename V::F weight = exp<V>(V::sub(V::load_n(scores + i, n - i), V::set1(max)));
-    V::store_n(scores + i, weight, n - i);
-    sum = V::add(sum, V::load_n(scores + i, n - i));
+  for (int v = 0; v < kVectors; ++v) {
+    const typename V::F weight = exp<V>(V::sub(score[v], V::set1(max)));
+    V::store(scores + v * V::kLanes, weight);
+    sum = V::add(sum, weight);
   }
-  const bool first = tile->sum[query] == 0.0f;
-  const float old = first ? 0.0f : V::first(exp<V>(V::set1(tile->max[query] - max)));
-  tile->sum[query] = tile->sum[query] * old + V::sum(sum);
-  tile->max[query] = max;
-  if (old == 1.0f) return;
-  float* out = tile->out[query];
-  for (i = 0; i < args.value_dim; i += V::kLanes) {
-    const std::int64_t left = args.value_dim - i;
-    V::store_n(out + i, first ? V::zero() : V::mul(V::load_n(out + i, left), V::set1(old)), left);
+  if (max == query.max) {
+    query.sum += V::sum(sum);
+    return;
   }
-}
-
-// o of queries [query, query + Q) += weights * values for keys [begin, end), D vectors of the head
-// from `column` on.
-template <class V, int Q, int D>
-inline void add_values(AttentionTile* tile, std::int64_t query, std::int64_t column,
-                       std::int64_t begin, std::int64_t end, std::int64_t head_dim) {
-  typename V::F sum[Q][D];
-  for (int q = 0; q < Q; ++q) {
-    for (int d = 0; d < D; ++d) {
-      const std::int64_t at = column + d * V::kLanes;
-      sum[q][d] = V::load_n(tile->out[query + q] + at, head_dim - at);
-    }
-  }
-  for (std::int64_t k = begin; k < end; ++k) {
-    const float* values = tile->keys + k * tile->padded_dim + column;
-    typename V::F value[D];
-    for (int d = 0; d < D; ++d) value[d] = V::load(values + d * V::kLanes);
-    for (int q = 0; q < Q; ++q) {
-      const typename V::F weight = V::set1(tile->scores[query + q][k]);
-      for (int d = 0; d < D; ++d) sum[q][d] = V::fma(weight, value[d], sum[q][d]);
-    }
-  }
-  for (int q = 0; q < Q; ++q) {
-    for (int d = 0; d < D; ++d) {
-      const std::int64_t at = column + d * V::kLanes;
-      V::store_n(tile->out[query + q] + at, sum[q][d], head_dim - at);
-    }
-  }
-}
-
-template <class V, int Q>
-inline void add_values_of(AttentionTile* tile, std::int64_t query, std::int64_t begin,
-                          std::int64_t end, std::int64_t head_dim) {
-  if (begin >= end) return;
-  std::int64_t column = 0;
-  for (; column + 3 * V::kLanes < head_dim; column += 4 * V::kLanes) {
-    add_values<V, Q, 4>(tile, query, column, begin, end, head_dim);
-  }
-  for (; column < head_dim; column += V::kLanes) {
-    add_values<V, Q, 1>(tile, query, column, begin, end, head_dim);
-  }
-}
-
-// Q queries over the keys that all of them see, each over the rest of its own before and after: in
-// ascending order of keys for every query, whoever shares its group.
-template <class V, int Q>
-inline void add_values_group(AttentionTile* tile, std::int64_t query, std::int64_t head_dim) {
-  const WorkRange* visible = tile->visible + query;
-  WorkRange common = visible[0];
-  for (int q = 1; q < Q; ++q) {
-    common.begin = larger(common.begin, visible[q].begin);
-    common.end = smaller(common.end, visible[q].end);
-  }
-  common.end = larger(common.begin, common.end);
-  for (int q = 0; q < Q; ++q) {
-    const std::int64_t end = smaller(visible[q].end, common.begin);
-    add_values_of<V, 1>(tile, query + q, visible[q].begin, end, head_dim);
-  }
-  add_values_of<V, Q>(tile, query, common.begin, common.end, head_dim);
-  for (int q = 0; q < Q; ++q) {
-    const std::int64_t begin = larger(visible[q].begin, common.end);
-    add_values_of<V, 1>(tile, query + q, begin, visible[q].end, head_dim);
-  }
-}
-
-template <class V>
-inline void add_values_block(AttentionTile* tile, std::int64_t head_dim) {
-  std::int64_t q = 0;
-  for (; q + 4 <= tile->n_queries; q += 4) add_values_group<V, 4>(tile, q, head_dim);
-  switch (tile->n_queries - q) {
-    case 3:
-      add_values_group<V, 3>(tile, q, head_dim);
-      break;
-    case 2:
-      add_values_group<V, 2>(tile, q, head_dim);
-      break;
-    case 1:
-      add_values_group<V, 1>(tile, q, head_dim);
-      break;
-    default:
-      break;
+  const typename V::F old = exp<V>(V::set1(query.max - max));
+  query.sum = query.sum * V::first(old) + V::sum(sum);
+  query.max = max;
+  float* out = tile->out + q * tile->out_width;
+  for (std::int64_t i = 0; i < tile->out_width; i += V::kLanes) {
+    V::store(out + i, V::mul(V::load(out + i), old));
   }
 }
 
@@ -221,109 +68,219 @@ inline WorkRange mark_visible(AttentionTile* tile, const AttentionArgs& args,
   const std::int64_t block_position = segment.first_position + first;
   WorkRange seen = {n, 0};
   for (std::int64_t q = 0; q < tile->n_queries; ++q) {
-    WorkRange& visible = tile->visible[q];
-    const std::int64_t end = tile->position[q] - block_position + 1;
-    visible.begin = larger(0, first_seen(args, tile->position[q]) - block_position);
-    visible.end = segment.causal ? smaller(end, n) : n;
-    if (visible.begin >= visible.end) visible = {0, 0};
-    if (visible.end == 0) continue;
-    seen.begin = smaller(seen.begin, visible.begin);
-    seen.end = larger(seen.end, visible.end);
+    TileQuery& query = tile->query[q];
+    const std::int64_t end = query.position - block_position + 1;
+    query.visible.begin = larger(0, first_seen(args, query.position) - block_position);
+    query.visible.end = segment.causal ? smaller(end, n) : n;
+    if (query.visible.begin >= query.visible.end) {
+      query.visible = {0, 0};
+      continue;
+    }
+    seen.begin = smaller(seen.begin, query.visible.begin);
+    seen.end = larger(seen.end, query.visible.end);
   }
   return seen;
 }
 
-// The first key of the page from which on some query of the tile sees keys: pages that lie before
-// every window are not visited.
+// Keys [begin, end) of a segment.
+struct Split {
+  const KvSegment* segment;
+  std::int64_t begin, end;
+};
+
+// The first key of the page from which on some query of the tile sees keys of the split: pages that
+// lie before every window are not visited.
 inline std::int64_t first_page_key(const AttentionTile* tile, const AttentionArgs& args,
-                                   const KvSegment& segment) {
-  std::int64_t first = segment.n_keys;
+                                   const Split& split) {
+  std::int64_t first = split.end;
   for (std::int64_t q = 0; q < tile->n_queries; ++q) {
-    first = smaller(first, first_seen(args, tile->position[q]) - segment.first_position);
+    const std::int64_t seen = first_seen(args, tile->query[q].position);
+    first = smaller(first, seen - split.segment->first_position);
   }
-  return larger(first, 0) / args.page_tokens * args.page_tokens;
+  return larger(first / args.page_tokens * args.page_tokens, split.begin);
 }
 
-template <class V, class Kv>
-inline void attend_segment(AttentionTile* tile, const AttentionArgs& args, const KvSegment& segment,
+// Where a block lies: keys and values of its first slot for the kv head.
+struct BlockPlace {
+  const std::byte *keys, *values;
+};
+
+inline BlockPlace place_of(const AttentionArgs& args, const Split& split, std::int64_t key,
                            std::int64_t kv_head) {
-  const std::int64_t key_bytes = args.key_dim * Kv::kBytes;
-  const std::int64_t value_bytes = args.value_dim * Kv::kBytes;
-  const std::int64_t values_offset = args.kv_heads * args.page_tokens * key_bytes;
-  const std::int64_t key_width = round_up(args.key_dim, V::kLanes);
-  std::int64_t n = 0;
-  for (std::int64_t first = first_page_key(tile, args, segment); first < segment.n_keys;
-       first += n) {
-    const std::int64_t slot = first % args.page_tokens;
-    n = smaller(smaller(tile->block_keys, args.page_tokens - slot), segment.n_keys - first);
-    WorkRange seen = mark_visible(tile, args, segment, first, n);
-    if (seen.begin >= seen.end) continue;
-    seen.begin = seen.begin / 4 * 4;  // dot_tile takes keys by fours
-    const std::byte* keys = segment.pages[first / args.page_tokens];
-    const std::int64_t row = kv_head * args.page_tokens + slot;
-    load_keys<V, Kv>(tile, keys + row * key_bytes, seen, args.key_dim);
-    score_block<V>(tile, seen, key_width);
-    for (std::int64_t q = 0; q < tile->n_queries; ++q) weigh_block<V>(tile, q, args);
-    if (!args.values_in_keys) {  // else the tile holds them
-      load_keys<V, Kv>(tile, keys + values_offset + row * value_bytes, seen, args.value_dim);
-    }
-    add_values_block<V>(tile, args.value_dim);
-  }
+  const std::int64_t key_bytes = kv_bytes(args.types.keys, args.key_dim);
+  const std::byte* page = split.segment->pages[key / args.page_tokens];
+  const std::int64_t row = kv_head * args.page_tokens + key % args.page_tokens;
+  return {page + row * key_bytes, page + args.kv_heads * args.page_tokens * key_bytes +
+                                      row * kv_bytes(args.types.values, args.value_dim)};
 }
 
+// The keys `seen` of one block, for all queries.
 template <class V>
-inline void start_query(AttentionTile* tile, const AttentionArgs& args, std::int64_t token,
-                        std::int64_t head) {
-  const float* query = vector_at(args.q, token, head);
-  const std::int64_t q = tile->n_queries++;
-  tile->out[q] = args.out + (token * args.heads + head) * args.value_dim;
-  tile->max[q] = -__builtin_inff();
-  tile->sum[q] = 0.0f;
-  tile->position[q] = args.positions[token];
-  for (std::int64_t i = 0; i < args.key_dim; i += V::kLanes) {
-    V::store(tile->queries + q * tile->padded_dim + i,
-             V::mul(V::load_n(query + i, args.key_dim - i), V::set1(args.scale)));
+inline void attend_block(AttentionTile* tile, const AttentionArgs& args, const BlockPlace& place,
+                         const BlockPlace& next, WorkRange seen) {
+  const WorkRange groups = {seen.begin / kKvGroupKeys,
+                            (seen.end + kKvGroupKeys - 1) / kKvGroupKeys};
+  for (std::int64_t d = 0; d < args.key_dim; d += kChunkDims) {
+    const Chunk chunk = {d, chunk_of(args.key_dim, d)};
+    load_keys<V>(tile, args, place.keys, next.keys, groups, chunk);
+    score_block<V>(tile, groups, chunk);
   }
-  for (std::int64_t i = 0; i < args.value_dim; i += V::kLanes) {
-    V::store_n(tile->out[q] + i, V::zero(), args.value_dim - i);
+  for (std::int64_t q = 0; q < tile->n_queries; ++q) weigh_block<V>(tile, q, args.soft_cap);
+  for (std::int64_t d = 0; d < args.value_dim; d += kChunkDims) {
+    const Chunk chunk = {d, chunk_of(args.value_dim, d)};
+    if (args.values_in_keys) {
+      load_values_of_keys<V>(tile, args, place.keys, groups, chunk);
+    } else {
+      load_values<V>(tile, args, place.values, next.values, seen, chunk);
+    }
+    add_values_block<V>(tile, chunk);
   }
 }
 
-template <class V, class Kv>
+// The partials of all queries over one split.
+template <class V>
+inline void attend_split(AttentionTile* tile, const AttentionArgs& args, const Split& split,
+                         std::int64_t kv_head) {
+  for (std::int64_t q = 0; q < tile->n_queries; ++q) {
+    tile->query[q].max = -__builtin_inff();
+    tile->query[q].sum = 0.0f;
+  }
+  for (std::int64_t i = 0; i < tile->n_queries * tile->out_width; ++i) tile->out[i] = 0.0f;
+  std::int64_t n = 0;
+  for (std::int64_t first = first_page_key(tile, args, split); first < split.end; first += n) {
+    n = smaller(smaller(kBlockKeys, args.page_tokens - first % args.page_tokens),
+                split.end - first);
+    const WorkRange seen = mark_visible(tile, args, *split.segment, first, n);
+    if (seen.begin >= seen.end) continue;
+    const bool last = first + n >= split.end;
+    attend_block<V>(tile, args, place_of(args, split, first, kv_head),
+                    last ? BlockPlace{} : place_of(args, split, first + n, kv_head), seen);
+  }
+}
+
+// out, *max, *sum of all splits so far take in those of the next.
+template <class V>
+inline void take_in(const float* partial, float partial_max, float partial_sum, float* out,
+                    float* max, float* sum, std::int64_t value_dim) {
+  if (partial_sum == 0.0f) return;
+  const bool first = *sum == 0.0f;
+  const float most = first || partial_max > *max ? partial_max : *max;
+  const float old = first ? 0.0f : V::first(exp<V>(V::set1(*max - most)));
+  const float share = V::first(exp<V>(V::set1(partial_max - most)));
+  *sum = *sum * old + partial_sum * share;
+  *max = most;
+  for (std::int64_t i = 0; i < value_dim; i += V::kLanes) {
+    const std::int64_t n = value_dim - i;
+    const typename V::F before = first ? V::zero() : V::mul(V::load_n(out + i, n), V::set1(old));
+    V::store_n(out + i, V::fma(V::load_n(partial + i, n), V::set1(share), before), n);
+  }
+}
+
+// Divides by l; zeros for a query that saw no key.
+template <class V>
+inline void finish_row(float* out, float sum, std::int64_t value_dim) {
+  const typename V::F inverse = V::set1(1.0f / sum);
+  for (std::int64_t i = 0; i < value_dim; i += V::kLanes) {
+    const std::int64_t n = value_dim - i;
+    const typename V::F value = sum == 0.0f ? V::zero() : V::mul(V::load_n(out + i, n), inverse);
+    V::store_n(out + i, value, n);
+  }
+}
+
+// All splits of all segments, one after the other.
+template <class V>
 inline void attend_tile(AttentionTile* tile, const AttentionArgs& args, std::int64_t kv_head) {
+  const auto row = [&](const TileQuery& query) {
+    return args.out + (query.token * args.heads + query.head) * args.value_dim;
+  };
   for (std::int64_t s = 0; s < args.n_segments; ++s) {
-    attend_segment<V, Kv>(tile, args, args.segments[s], kv_head);
+    const KvSegment& segment = args.segments[s];
+    for (std::int64_t begin = 0; begin < segment.n_keys; begin += kSplitKeys) {
+      const Split split = {&segment, begin, smaller(begin + kSplitKeys, segment.n_keys)};
+      attend_split<V>(tile, args, split, kv_head);
+      for (std::int64_t q = 0; q < tile->n_queries; ++q) {
+        TileQuery& query = tile->query[q];
+        take_in<V>(tile->out + q * tile->out_width, query.max, query.sum, row(query),
+                   &query.total_max, &query.total_sum, args.value_dim);
+      }
+    }
   }
   for (std::int64_t q = 0; q < tile->n_queries; ++q) {
-    if (tile->sum[q] == 0.0f) continue;  // saw no key: zeros
-    const typename V::F inverse = V::set1(1.0f / tile->sum[q]);
-    for (std::int64_t i = 0; i < args.value_dim; i += V::kLanes) {
-      const std::int64_t n = args.value_dim - i;
-      V::store_n(tile->out[q] + i, V::mul(V::load_n(tile->out[q] + i, n), inverse), n);
-    }
+    finish_row<V>(row(tile->query[q]), tile->query[q].total_sum, args.value_dim);
   }
   tile->n_queries = 0;
 }
 
-template <class V, class Kv>
+// Split number `index` of all segments.
+inline Split split_of(const AttentionArgs& args, std::int64_t index) {
+  const KvSegment* segment = args.segments;
+  while (index >= splits_of(segment->n_keys)) index -= splits_of(segment++->n_keys);
+  const std::int64_t begin = index * kSplitKeys;
+  return {segment, begin, smaller(begin + kSplitKeys, segment->n_keys)};
+}
+
+// One split of the tile's queries, to args.partials.
+template <class V>
+inline void attend_partial(AttentionTile* tile, const AttentionArgs& args, std::int64_t kv_head,
+                           std::int64_t index) {
+  attend_split<V>(tile, args, split_of(args, index), kv_head);
+  for (std::int64_t q = 0; q < tile->n_queries; ++q) {
+    const TileQuery& query = tile->query[q];
+    const std::int64_t row = (index * args.tokens + query.token) * args.heads + query.head;
+    float* to = args.partials + row * partial_floats(args.value_dim);
+    for (std::int64_t i = 0; i < args.value_dim; ++i) to[i] = tile->out[q * tile->out_width + i];
+    to[args.value_dim] = query.max;
+    to[args.value_dim + 1] = query.sum;
+  }
+  tile->n_queries = 0;
+}
+
+// Calls attend() for each tile full of queries, tokens [first, last) of the kv head's group.
+template <class V, class Attend>
+inline void for_tiles(AttentionTile* tile, const AttentionArgs& args, std::int64_t kv_head,
+                      WorkRange tokens, const Attend& attend) {
+  const std::int64_t group = args.heads / args.kv_heads;
+  for (std::int64_t t = tokens.begin; t < tokens.end; ++t) {
+    for (std::int64_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+      add_query<V>(tile, args, t, h);
+      if (tile->n_queries == tile->most_queries) attend();
+    }
+  }
+  if (tile->n_queries > 0) attend();
+}
+
+template <class V>
 void attention(const AttentionArgs& args, WorkRange range) {
   AttentionTile tile;
-  tile.n_queries = 0;
-  tile.padded_dim = round_up(larger(args.key_dim, args.value_dim), V::kLanes);
-  tile.block_keys = block_keys(tile.padded_dim);
-  const std::int64_t tile_queries = smaller(kMaxQueries, kQueryTileFloats / tile.padded_dim);
-  const std::int64_t group = args.heads / args.kv_heads;
-  for (std::int64_t g = 0; g < args.kv_heads; ++g) {
-    // Tokens t of the range's items t * kv_heads + g.
-    const std::int64_t first = (range.begin - g + args.kv_heads - 1) / args.kv_heads;
-    const std::int64_t last = (range.end - g + args.kv_heads - 1) / args.kv_heads;
-    for (std::int64_t t = first; t < last; ++t) {
-      for (std::int64_t h = g * group; h < (g + 1) * group; ++h) {
-        start_query<V>(&tile, args, t, h);
-        if (tile.n_queries == tile_queries) attend_tile<V, Kv>(&tile, args, g);
-      }
+  prepare_tile<V>(&tile, args);
+  if (args.partials != nullptr) {
+    const std::int64_t n = n_splits(args);
+    for (std::int64_t item = range.begin; item < range.end; ++item) {
+      for_tiles<V>(&tile, args, item / n, {0, args.tokens},
+                   [&] { attend_partial<V>(&tile, args, item / n, item % n); });
     }
-    if (tile.n_queries > 0) attend_tile<V, Kv>(&tile, args, g);
+    return;
+  }
+  for (std::int64_t item = range.begin; item < range.end;) {
+    const std::int64_t g = item / args.tokens, end = smaller(range.end, (g + 1) * args.tokens);
+    for_tiles<V>(&tile, args, g, {item - g * args.tokens, end - g * args.tokens},
+                 [&] { attend_tile<V>(&tile, args, g); });
+    item = end;
+  }
+}
+
+template <class V>
+void merge_partials(const MergePartialsArgs& args, WorkRange range) {
+  const std::int64_t stride = partial_floats(args.value_dim);
+  for (std::int64_t row = range.begin; row < range.end; ++row) {
+    float* out = args.out + row * args.value_dim;
+    float max = 0.0f, sum = 0.0f;
+    for (std::int64_t s = 0; s < args.n_splits; ++s) {
+      const float* partial = args.partials + (s * args.rows + row) * stride;
+      take_in<V>(partial, partial[args.value_dim], partial[args.value_dim + 1], out, &max, &sum,
+                 args.value_dim);
+    }
+    finish_row<V>(out, sum, args.value_dim);
   }
 }
 

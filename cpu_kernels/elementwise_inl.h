@@ -1,4 +1,4 @@
-// Norms, sums, scales, RoPE, the q8 form of activations, KV append, row lookup: the ops that touch
+// Norms, sums, scales, RoPE, the q8 form of activations, row lookup: the ops that touch
 // each value once. For inclusion by isa_*.cpp alone.
 #pragma once
 
@@ -190,54 +190,6 @@ void quantize_rows(const QuantizeRowsArgs& args, WorkRange range) {
     Q8Block* out = reinterpret_cast<Q8Block*>(args.out + row * q8_row_bytes(args.width));
     for (std::int64_t b = 0; b < q8_blocks(args.width); ++b) {
       quantize_block<V>(args.in + row * in_stride + b * 32, args.width - b * 32, out + b);
-    }
-  }
-}
-
-// How an element of a KV page is stored.
-struct KvF16 {
-  static constexpr std::int64_t kBytes = 2;
-  static constexpr DType kType = DType::kF16;
-  template <class V>
-  static void store(std::byte* to, typename V::F value) {
-    V::store_f16(to, value);
-  }
-};
-
-struct KvF32 {
-  static constexpr std::int64_t kBytes = 4;
-  static constexpr DType kType = DType::kF32;
-  template <class V>
-  static void store(std::byte* to, typename V::F value) {
-    V::store(reinterpret_cast<float*>(to), value);
-  }
-};
-
-template <class V, class Kv>
-inline void store_kv_row(const float* from, std::byte* to, std::int64_t n) {
-  std::int64_t i = 0;
-  for (; i + V::kLanes <= n; i += V::kLanes) {
-    Kv::template store<V>(to + i * Kv::kBytes, V::load(from + i));
-  }
-  if (i >= n) return;
-  alignas(64) std::byte last[V::kLanes * 4];
-  Kv::template store<V>(last, V::load_n(from + i, n - i));
-  __builtin_memcpy(to + i * Kv::kBytes, last, static_cast<std::size_t>((n - i) * Kv::kBytes));
-}
-
-template <class V, class Kv>
-void kv_append(const KvAppendArgs& args, WorkRange range) {
-  const std::int64_t key_bytes = args.key_dim * Kv::kBytes;
-  const std::int64_t value_bytes = args.value_dim * Kv::kBytes;
-  for (std::int64_t t = range.begin; t < range.end; ++t) {
-    const std::int64_t slot = args.first_slot + t;
-    std::byte* keys = args.pages[slot / args.page_tokens];
-    std::byte* values = keys + args.kv_heads * args.page_tokens * key_bytes;
-    for (std::int64_t g = 0; g < args.kv_heads; ++g) {
-      const std::int64_t row = g * args.page_tokens + slot % args.page_tokens;
-      store_kv_row<V, Kv>(vector_at(args.k, t, g), keys + row * key_bytes, args.key_dim);
-      if (args.values_in_keys) continue;
-      store_kv_row<V, Kv>(vector_at(args.v, t, g), values + row * value_bytes, args.value_dim);
     }
   }
 }

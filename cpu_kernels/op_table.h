@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,14 +69,51 @@ std::string cpu_list(const std::vector<int>& cpus);  // "0-3,8"; ascending
 // core share the units that kernels keep busy, and no more than the quota grants. At least 1.
 int usable_cores();
 
-// A team of threads that runs one op at a time: the caller and n_threads - 1 helpers from a oneTBB
-// arena claim chunks of the op's items. Helpers spin briefly between ops, then sleep, so a step
-// that waits for the disk burns no core. An op ends when its last chunk ends; the team never waits
-// for a helper that has not started, so it cannot deadlock where oneTBB gives fewer threads.
-// Results do not depend on the number of threads. Owner-thread: run() from one thread at a time.
-// Cost of an empty op: under 2 us on two cores.
+// A team of threads that runs one region at a time, an op or several that do not depend on each
+// other: the caller and n_threads - 1 helpers from a oneTBB arena claim chunks of the ops' items.
+// Helpers spin briefly between regions, then sleep, so a step that waits for the disk burns no
+// core. A region ends when its last chunk ends; the team never waits for a helper that has not
+// started, so it cannot deadlock where oneTBB gives fewer threads. Results do not depend on the
+// number of threads. Owner-thread: run() from one thread at a time. Cost of an empty region: under
+// 2 us on two cores.
 class Team {
  public:
+  // Most ops of a region: the gate and up products of 8 experts.
+  static constexpr std::size_t kMostJobs = 16;
+
+  // An op over all of [0, items), in chunks of `grain` >= 1 items (the last may be shorter).
+  class Job {
+   public:
+    Job() = default;
+    // args must outlive the region.
+    template <typename Args>
+    Job(void (*function)(const Args&, WorkRange), const Args& args, std::int64_t items,
+        std::int64_t grain)
+        : items_(items),
+          grain_(grain),
+          chunks_((items + grain - 1) / grain),
+          invoke_(&invoke<Args>),
+          function_(reinterpret_cast<void (*)()>(function)),
+          args_(&args) {}
+
+   private:
+    friend class Team;
+    template <typename Args>
+    static void invoke(void (*function)(), const void* args, WorkRange range) {
+      reinterpret_cast<void (*)(const Args&, WorkRange)>(function)(*static_cast<const Args*>(args),
+                                                                   range);
+    }
+    void run_chunk(std::int64_t chunk) const {
+      const std::int64_t begin = chunk * grain_;
+      invoke_(function_, args_, {begin, std::min(begin + grain_, items_)});
+    }
+
+    std::int64_t items_ = 0, grain_ = 1, chunks_ = 0;
+    void (*invoke_)(void (*function)(), const void* args, WorkRange range) = nullptr;
+    void (*function_)() = nullptr;
+    const void* args_ = nullptr;
+  };
+
   // Takes fewer threads where the system refuses more (limits on processes or address space):
   // n_threads() tells. The caller's own is always there. REQUIRES 1 <= n_threads <= 2048.
   explicit Team(int n_threads);
@@ -83,30 +121,29 @@ class Team {
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
+  // Ops so far that were more than one chunk, and so waited for helpers.
+  std::int64_t n_regions() const { return n_regions_; }
 
-  // Runs function(args, [begin, end)) over all of [0, items) in chunks of `grain` items (the last
-  // may be shorter).
+  // Seconds that the threads have spent inside ops, all together. What is missing to n_threads()
+  // times the wall time went to waiting: for each other, for the caller between regions, for a
+  // core. Between regions only.
+  double busy_s() const;
+
+  // Runs all jobs; none may read or write what another writes. REQUIRES at most kMostJobs.
+  void run(std::span<const Job> jobs);
   template <typename Args>
   void run(void (*function)(const Args&, WorkRange), const Args& args, std::int64_t items,
            std::int64_t grain) {
-    run_erased({&invoke<Args>, reinterpret_cast<void (*)()>(function), &args}, items, grain);
+    const Job job(function, args, items, grain);
+    run({&job, 1});
   }
 
  private:
-  struct Job {
-    void (*invoke)(void (*function)(), const void* args, WorkRange range);
-    void (*function)();
-    const void* args;
-  };
-  template <typename Args>
-  static void invoke(void (*function)(), const void* args, WorkRange range) {
-    reinterpret_cast<void (*)(const Args&, WorkRange)>(function)(*static_cast<const Args*>(args),
-                                                                 range);
-  }
-  void run_erased(const Job& job, std::int64_t items, std::int64_t grain);
-
   struct State;
+  void run_here(std::span<const Job> jobs);
   int n_threads_;
+  std::uint64_t busy_ticks_ = 0;  // of the caller
+  std::int64_t n_regions_ = 0;
   std::unique_ptr<State> state_;  // null: no helpers
 };
 
@@ -126,7 +163,10 @@ inline std::int64_t op_items(const AddArgs& args) { return args.rows; }
 inline std::int64_t op_items(const ScaleArgs& args) { return args.rows; }
 inline std::int64_t op_items(const DequantizeRowsArgs& args) { return args.n_rows; }
 inline std::int64_t op_items(const KvAppendArgs& args) { return args.tokens; }
-inline std::int64_t op_items(const AttentionArgs& args) { return args.tokens * args.kv_heads; }
+inline std::int64_t op_items(const AttentionArgs& args) {
+  return args.kv_heads * (args.partials != nullptr ? n_splits(args) : args.tokens);
+}
+inline std::int64_t op_items(const MergePartialsArgs& args) { return args.rows; }
 
 namespace internal {
 
@@ -182,20 +222,25 @@ inline std::int64_t op_grain(const CombineRowsArgs& args, int n_threads) {
                             n_threads);
 }
 inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
+  // Tokens whose keys lie side by side share cache lines.
   return internal::grain_of(args.tokens, args.kv_heads * (args.key_dim + args.value_dim),
-                            internal::kLeastFloats, 1, n_threads);
+                            internal::kLeastFloats, kKvGroupKeys, n_threads);
 }
 // At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many
 // tokens share them. At most 256 KiB where few do, so that the last chunks of a long op end
-// together; many tokens are read again for each chunk, from L2 or beyond. Whole panels of 32 rows
-// (matmul_q8_inl.h).
+// together; many tokens come from beyond L2 once for each chunk, so of those at least 128 rows
+// where that leaves one chunk a thread. Whole panels of 32 rows (matmul_q8_inl.h).
 inline std::int64_t op_grain(const MatMulArgs& args, int n_threads) {
   constexpr std::int64_t kLeastBytes = 32 << 10, kMostBytes = 256 << 10, kPanelRows = 32;
-  constexpr std::int64_t kManyTokens = 8;
+  constexpr std::int64_t kManyTokens = 64, kManyTokensRows = 128;
   const std::int64_t work = args.row_bytes * args.n_tokens;
   const std::int64_t grain =
       internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads);
-  if (args.n_tokens >= kManyTokens) return grain;
+  if (args.n_tokens >= kManyTokens) {
+    const std::int64_t one_each = (args.n_out + n_threads - 1) / n_threads;
+    const std::int64_t rows = std::min(kManyTokensRows, one_each);
+    return std::max(grain, (rows + kPanelRows - 1) / kPanelRows * kPanelRows);
+  }
   const std::int64_t rows = kMostBytes / std::max<std::int64_t>(args.row_bytes, 1);
   return std::min(grain, std::max(kPanelRows, rows / kPanelRows * kPanelRows));
 }
@@ -205,22 +250,31 @@ inline std::int64_t op_grain(const MatMulTransposedArgs& args, int n_threads) {
   return internal::grain_of(args.n_out, args.n_in * args.n_tokens, kLeastMultiplies, kColumns,
                             n_threads);
 }
-// Items of one kv head at one token; in a prefill, chunks of up to 10 tokens share each block of
-// keys that they widen.
+inline std::int64_t op_grain(const MergePartialsArgs& args, int n_threads) {
+  return internal::grain_of(args.rows, args.n_splits * args.value_dim, internal::kLeastFloats, 1,
+                            n_threads);
+}
+// A split, or the tokens of one kv head whose queries fill the tile that each block of keys is
+// turned to floats for (attention_tile_inl.h), fewer where threads would go without.
 inline std::int64_t op_grain(const AttentionArgs& args, int n_threads) {
-  constexpr std::int64_t kLeastMultiplies = 32768, kTokens = 10;
+  constexpr std::int64_t kLeastMultiplies = 32768, kTileQueries = 96;
   std::int64_t keys = 1;
   for (std::int64_t s = 0; s < args.n_segments; ++s) keys += args.segments[s].n_keys;
   if (args.window > 0) keys = std::min(keys, args.window);
-  const std::int64_t work = keys * (args.key_dim + args.value_dim) * (args.heads / args.kv_heads);
-  if (args.tokens == 1) return std::max<std::int64_t>(1, kLeastMultiplies / work);
+  const std::int64_t group = args.heads / args.kv_heads;
+  const std::int64_t work = keys * (args.key_dim + args.value_dim) * group;
+  if (args.partials != nullptr) return 1;
   const std::int64_t grain =
-      internal::grain_of(args.tokens, work * args.kv_heads, kLeastMultiplies, 1, n_threads);
-  return std::max((kLeastMultiplies / work / args.kv_heads + 1), std::min(grain, kTokens)) *
-         args.kv_heads;
+      internal::grain_of(op_items(args), work, kLeastMultiplies, 1, n_threads);
+  return std::max(kLeastMultiplies / work,
+                  std::min(grain, std::max(kTileQueries / group, std::int64_t{1})));
 }
 
-// Runs an op of the table over all its items.
+// An op of the table over all its items, as a job of a region, and by itself.
+template <typename Args>
+Team::Job op_job(const Team& team, void (*function)(const Args&, WorkRange), const Args& args) {
+  return {function, args, op_items(args), op_grain(args, team.n_threads())};
+}
 template <typename Args>
 void run_op(Team& team, void (*function)(const Args&, WorkRange), const Args& args) {
   team.run(function, args, op_items(args), op_grain(args, team.n_threads()));

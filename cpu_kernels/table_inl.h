@@ -3,7 +3,9 @@
 
 #include "cpu_kernels/activation_inl.h"
 #include "cpu_kernels/attention_inl.h"
+#include "cpu_kernels/burst_inl.h"
 #include "cpu_kernels/elementwise_inl.h"
+#include "cpu_kernels/kv_append_inl.h"
 #include "cpu_kernels/matmul_f32_inl.h"
 #include "cpu_kernels/matmul_q8_inl.h"
 #include "cpu_kernels/matmul_transposed_inl.h"
@@ -52,13 +54,14 @@ constexpr OpTable make_table(const char* name) {
   table.activate[static_cast<int>(Activation::kRelu)] = activate<V, Relu>;
   table.add = add<V>;
   table.scale = scale<V>;
-  table.kv_append[static_cast<int>(KvType::kF16)] = kv_append<V, KvF16>;
-  table.kv_append[static_cast<int>(KvType::kF32)] = kv_append<V, KvF32>;
-  table.attention[static_cast<int>(KvType::kF16)] = attention<V, KvF16>;
-  table.attention[static_cast<int>(KvType::kF32)] = attention<V, KvF32>;
+  table.kv_append = kv_append<V>;
+  table.attention = attention<V>;
+  table.merge_partials = merge_partials<V>;
   table.choose_experts = choose_experts<V>;
   table.gather_rows = gather_rows<V>;
   table.combine_rows = combine_rows<V>;
+  table.burst_f32 = burst_f32<V>;
+  table.burst_int8 = burst_int8<V>;
   add_q8_products<V>(&table);
   add_float_products<V>(&table);
   return table;
@@ -69,6 +72,7 @@ template <class V>
 constexpr OpTable make_q8_table(const char* name) {
   OpTable table = {};
   table.name = name;
+  table.burst_int8 = burst_int8<V>;
   add_q8_products<V>(&table);
   return table;
 }

@@ -37,6 +37,14 @@ std::int64_t widest_row(const LayerGraph& graph) {
   return width;
 }
 
+std::int64_t most_heads(const LayerGraph& graph) {
+  std::int64_t heads = 0;
+  for (const GraphOp& op : graph.ops) {
+    if (op.kind == OpKind::kAttention) heads = std::max(heads, op.in.vectors);
+  }
+  return heads;
+}
+
 RoutingLayout carve_routing(const ExpertSpec& experts, std::int64_t token_rows, Carver& carver) {
   constexpr std::int64_t kCellBytes = 4;  // int32 and f32
   const std::int64_t choices_bytes = token_rows * experts.n_used * kCellBytes;
@@ -53,7 +61,7 @@ RoutingLayout carve_routing(const ExpertSpec& experts, std::int64_t token_rows, 
 
 ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec,
                                         std::int64_t token_rows, std::int64_t logits_rows,
-                                        std::int64_t tile_columns) {
+                                        std::int64_t tile_columns, std::int64_t context_tokens) {
   ActivationLayout layout;
   layout.token_rows = token_rows;
   layout.logits_rows = logits_rows;
@@ -75,6 +83,9 @@ ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec
       carver.take(token_rows * static_cast<std::int64_t>(sizeof(std::int32_t)));
   layout.routing = carve_routing(spec.experts, token_rows, carver);
   layout.vector_offset = carver.take(widest_row(graph) * kFloatBytes);
+  layout.partials_bytes =
+      splits_of(context_tokens) * most_heads(graph) * partial_floats(spec.value_dim) * kFloatBytes;
+  layout.partials_offset = carver.take(layout.partials_bytes);
   layout.size_bytes = carver.total();
   return layout;
 }
@@ -83,7 +94,9 @@ std::int64_t default_micro_batch(const LayerGraph& graph, const ModelSpec& spec,
                                  std::int64_t weight_bytes) {
   const std::int64_t limit = std::max(8 * kMiB, weight_bytes / 16);
   std::int64_t rows = 512;
-  while (rows > 16 && make_activation_layout(graph, spec, rows, 1, 1).size_bytes > limit) rows /= 2;
+  while (rows > 16 && make_activation_layout(graph, spec, rows, 1, 1, 0).size_bytes > limit) {
+    rows /= 2;
+  }
   return rows;
 }
 

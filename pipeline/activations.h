@@ -27,15 +27,17 @@ struct ActivationLayout {
                window_rope_offset = 0;  // cosines, then sines: f32 [token_rows, dims/2] each
   std::int64_t positions_offset = 0;    // int32 [token_rows]
   RoutingLayout routing;
-  std::int64_t vector_offset = 0;  // f32: one row of a weight, widened
+  std::int64_t vector_offset = 0;                        // f32: one row of a weight, widened
+  std::int64_t partials_offset = 0, partials_bytes = 0;  // of attention (op_args.h)
   std::int64_t size_bytes = 0;
 };
 
-// A kRouted buffer has token_rows * n_used rows. Bytes follow from shapes alone (law 2): no budget
+// A kRouted buffer has token_rows * n_used rows; partials are those of one row over the context (0:
+// none). Bytes follow from shapes alone (law 2): no budget
 // enters.
 ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec& spec,
                                         std::int64_t token_rows, std::int64_t logits_rows,
-                                        std::int64_t tile_columns);
+                                        std::int64_t tile_columns, std::int64_t context_tokens);
 
 // The default -ub: the largest power of two from 16 to 512 whose activations stay within the larger
 // of 8 MiB and 1/16 of the model's bytes: enough rows to reuse each streamed weight, without

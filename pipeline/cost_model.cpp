@@ -45,7 +45,11 @@ double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) con
   const double overhead = parts_.profile.op_overhead_s;
   if (has_experts(op)) return experts_s(op, entry, load);
   if (op.kind == OpKind::kMatMul) return overhead + mat_mul_s(op, entry, rows);
-  if (op.kind == OpKind::kAttention) return overhead + attention_s(op, load);
+  if (op.kind == OpKind::kAttention) {
+    const OpWork work = attention_work(op, load);
+    return overhead + std::max(ratio(work.kv_bytes, parts_.profile.attention_bytes_per_s),
+                               ratio(work.f32_ops, parts_.profile.attention_ops_per_s));
+  }
   if (op.kind == OpKind::kEmitLogits) {
     return ratio(static_cast<double>(rows * entry.n_rows) * sizeof(float),
                  parts_.profile.dram_bytes_per_s);
@@ -72,9 +76,10 @@ double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::i
   return std::max(stream_s, compute_s);
 }
 
-double CostModel::attention_s(const GraphOp& op, const StepLoad& load) const {
+OpWork CostModel::attention_work(const GraphOp& op, const StepLoad& load) const {
+  const auto sequences = static_cast<double>(load.sequences);
   const double depth = static_cast<double>(load.depth_tokens),
-               rows = static_cast<double>(load.rows);
+               rows = static_cast<double>(load.rows) / sequences;
   double keys = depth + 0.5 * (rows + 1);  // that a query sees, on average
   double read_keys = keys;
   if (op.window_tokens > 0) {
@@ -83,14 +88,40 @@ double CostModel::attention_s(const GraphOp& op, const StepLoad& load) const {
     read_keys = std::min(read_keys, window + 0.5 * (rows - 1));
   }
   // A latent value lies inside its key.
-  const std::int64_t key_and_value =
-      parts_.spec.k_dim() + (parts_.spec.latent ? 0 : parts_.spec.v_dim());
-  const double kv_bytes =
-      read_keys * static_cast<double>(key_and_value * kv_element_bytes(parts_.kv_type));
-  const double ops =
-      2.0 * rows * keys * static_cast<double>(parts_.spec.q_dim() + parts_.spec.attention_dim());
-  return std::max(ratio(kv_bytes, parts_.profile.attention_bytes_per_s),
-                  ratio(ops, parts_.profile.attention_ops_per_s));
+  const std::int64_t value_bytes =
+      parts_.spec.latent ? 0 : kv_bytes(parts_.kv_types.values, parts_.spec.v_dim());
+  OpWork work;
+  work.kv_bytes =
+      sequences * read_keys *
+      static_cast<double>(kv_bytes(parts_.kv_types.keys, parts_.spec.k_dim()) + value_bytes);
+  work.f32_ops = 2.0 * static_cast<double>(load.rows) * keys *
+                 static_cast<double>(parts_.spec.q_dim() + parts_.spec.attention_dim());
+  return work;
+}
+
+OpWork CostModel::work(const ComputeEntry& entry, const StepLoad& load) const {
+  const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
+  if (op.kind == OpKind::kAttention) return attention_work(op, load);
+  OpWork work;
+  if (op.kind != OpKind::kMatMul) return work;
+  const TensorInfo& tensor = parts_.tensors.at(op.weight);
+  const double rows = has_experts(op) ? static_cast<double>(load.rows * op.n_chosen) /
+                                            static_cast<double>(op.n_stacked)
+                                      : static_cast<double>(rows_of(op, load));
+  work.weight_bytes =
+      played_share(entry, load) * static_cast<double>(entry.n_rows * tensor.row_bytes());
+  const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
+  (int8 ? work.int8_ops : work.f32_ops) =
+      2.0 * rows * static_cast<double>(entry.n_rows * tensor.n_cols());
+  return work;
+}
+
+OpWork& OpWork::operator+=(const OpWork& other) {
+  weight_bytes += other.weight_bytes;
+  kv_bytes += other.kv_bytes;
+  int8_ops += other.int8_ops;
+  f32_ops += other.f32_ops;
+  return *this;
 }
 
 double CostModel::contention() const {

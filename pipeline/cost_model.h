@@ -16,14 +16,25 @@ struct CostModelParts {
   const ModelSpec& spec;
   const LayerGraph& graph;
   const Profile& profile;
-  KvType kv_type;
+  KvTypes kv_types;
 };
 
 // What a step does besides its Plan: how many rows, over how much cached context.
 struct StepLoad {
   std::int64_t rows = 1;
   std::int64_t logits_rows = 1;
-  std::int64_t depth_tokens = 0;  // tokens cached before the step
+  std::int64_t depth_tokens = 0;  // tokens that each sequence has cached before the step
+  std::int64_t sequences = 1;     // that the rows are of, as many each
+};
+
+// What an op has to move through memory and to compute, whatever the machine: the roofline's axes.
+struct OpWork {
+  double weight_bytes = 0, kv_bytes = 0;
+  double int8_ops = 0;  // multiplications and additions of products with 8-bit activations
+  double f32_ops = 0;   // of all other products, attention's among them
+  double bytes() const { return weight_bytes + kv_bytes; }
+  double ops() const { return int8_ops + f32_ops; }
+  OpWork& operator+=(const OpWork& other);
 };
 
 class CostModel {
@@ -35,6 +46,9 @@ class CostModel {
   // Expected CPU seconds of one entry, its weights being in host memory: those of playing it times
   // played_share.
   double compute_s(const ComputeEntry& entry, const StepLoad& load) const;
+  // What the entry moves and computes, experts as expected: products and attention; other ops touch
+  // what is in cache.
+  OpWork work(const ComputeEntry& entry, const StepLoad& load) const;
   // By how much an op takes longer while the link is busy: each byte that arrives takes DRAM's
   // bandwidth twice, as it is written and as it is read again, and ops live from the same
   // bandwidth.
@@ -52,7 +66,7 @@ class CostModel {
   std::int64_t rows_of(const GraphOp& op, const StepLoad& load) const;
   double experts_s(const GraphOp& op, const ComputeEntry& entry, const StepLoad& load) const;
   double mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const;
-  double attention_s(const GraphOp& op, const StepLoad& load) const;
+  OpWork attention_work(const GraphOp& op, const StepLoad& load) const;
   CostModelParts parts_;
   std::int64_t n_chosen_ = 1;  // experts that a row goes to
 };

@@ -44,7 +44,8 @@ struct Engine::State {
   std::vector<float> read_rope_factors(const RopeSpec& spec);
   void note_fallbacks();
   Counters counters() const {
-    return {now_s(), tiers.disk_to_host(), executor.stats(), experts.stats()};
+    return {now_s(),         tiers.disk_to_host(), executor.stats(),
+            experts.stats(), team.busy_s(),        team.n_regions()};
   }
   void stop_if_interrupted() const {
     if (options.interrupted && options.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
@@ -53,9 +54,18 @@ struct Engine::State {
   void check_tensors(const Progress& progress);
   void load_pinned(const Progress& progress);
   void hold_decode_set(const Plan& chosen);
-  void run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows, const Plan* next,
-                const LogitsSink& sink, PhaseMeter& meter);
-  void check_feed(std::span<const std::int32_t> tokens, std::int64_t logits_rows) const;
+  // Error(kUsage), Error(kNoSpace) where the sequence cannot go on with these.
+  void check_tokens(const SequenceTokens& part) const;
+  Span next_span(const SequenceTokens& part, std::int64_t logits_rows);
+  void run_step(std::span<const Span> step_spans, const Plan* next, const TogetherSink& sink,
+                PhaseMeter& meter);
+  const KvPages& sequence(std::int64_t index) const {
+    WINDLASS_CHECK(index >= 0 && index < plan.n_sequences, index, plan.n_sequences);
+    return memory.kv[static_cast<std::size_t>(index)];
+  }
+  KvPages& sequence(std::int64_t index) {
+    return const_cast<KvPages&>(std::as_const(*this).sequence(index));
+  }
 
   const Model& model;
   EngineOptions options;
@@ -79,6 +89,7 @@ struct Engine::State {
   std::int64_t load_bytes = 0;
   std::vector<std::string> notes;
   std::vector<float> last_logits;
+  std::vector<Span> together;  // of feed_together's step; capacity n_sequences
   PhaseMeter prefill, decode;
 };
 
@@ -106,6 +117,7 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
                std::max(most_blocks(plan.with_head), most_blocks(plan.decode)), options.overlap,
                tracing() ? &trace : nullptr),
       last_logits(static_cast<std::size_t>(model.spec.n_vocab)) {
+  together.reserve(static_cast<std::size_t>(plan.n_sequences));
   note_fallbacks();
 }
 
@@ -131,7 +143,8 @@ OpRunnerParts Engine::State::op_runner_parts() {
           cpu_op_table(options.isa),
           team,
           memory.activations(),
-          memory.staging()};
+          memory.staging(),
+          options.activations == Activations::kExact};
 }
 
 ExpertMemory Engine::State::expert_memory() const {
@@ -170,8 +183,8 @@ void Engine::State::note_fallbacks() {
       team.n_threads(), wanted));
 }
 
-// Steps of one row have decode_pinned, or experts, in the activations that they leave unused;
-// before a step of more rows these go.
+// Decode steps have decode_pinned, or experts, in the activations that they leave unused; before a
+// larger step these go.
 void Engine::State::hold_decode_set(const Plan& chosen) {
   const bool wanted = &chosen == &plan.decode;
   experts.hold_more(wanted);
@@ -220,51 +233,51 @@ void Engine::State::load_pinned(const Progress& progress) {
   load_s = now_s() - before.at_s;
 }
 
-void Engine::State::check_feed(std::span<const std::int32_t> tokens,
-                               std::int64_t logits_rows) const {
-  WINDLASS_CHECK(logits_rows >= 1 && logits_rows <= options.logits_rows, logits_rows,
-                 options.logits_rows);
-  if (tokens.empty()) fail(ErrorCode::kUsage, "no tokens to run: give at least one");
-  for (const std::int32_t id : tokens) {
+void Engine::State::check_tokens(const SequenceTokens& part) const {
+  if (part.tokens.empty()) fail(ErrorCode::kUsage, "no tokens to run: give at least one");
+  for (const std::int32_t id : part.tokens) {
     if (id >= 0 && id < model.spec.n_vocab) continue;
     fail(ErrorCode::kUsage, "token id {} is outside the vocabulary of {} (0 to {})", id, model.path,
          model.spec.n_vocab - 1);
   }
-  const KvPages& kv = memory.kv;
-  const auto total = static_cast<std::int64_t>(tokens.size());
+  const KvPages& kv = sequence(part.sequence);
+  const auto total = static_cast<std::int64_t>(part.tokens.size());
   if (kv.committed_tokens() + total <= kv.context_tokens()) return;
   fail(ErrorCode::kNoSpace,
        "context full: {} tokens are held, {} more come, and the context has room for {}; use -c {}",
        kv.committed_tokens(), total, kv.context_tokens(), kv.committed_tokens() + total);
 }
 
+Span Engine::State::next_span(const SequenceTokens& part, std::int64_t logits_rows) {
+  KvPages& kv = sequence(part.sequence);
+  kv.reserve(std::ssize(part.tokens));
+  return {&kv, part.tokens, kv.committed_tokens(), logits_rows};
+}
+
 // The step's tokens are committed when it has ended: one that fails or is interrupted leaves the
-// sequence as it was.
-void Engine::State::run_step(std::span<const std::int32_t> tokens, std::int64_t logits_rows,
-                             const Plan* next, const LogitsSink& sink, PhaseMeter& meter) {
+// sequences as they were.
+void Engine::State::run_step(std::span<const Span> step_spans, const Plan* next,
+                             const TogetherSink& sink, PhaseMeter& meter) {
   const Counters before = counters();
-  KvPages& kv = memory.kv;
-  const std::int64_t depth = kv.committed_tokens();
-  const auto rows = static_cast<std::int64_t>(tokens.size());
-  kv.reserve(rows);
-  const Span span{&kv, tokens, depth, logits_rows};
-  const auto emit = [&](const StepLogits& tile) {
-    sink({depth + rows - tile.rows, tile.rows, tile.first_column, tile.columns, tile.data,
-          tile.stride});
-  };
-  const Plan& chosen = plan.plan_for(rows, logits_rows);
+  const StepInput step{step_spans, sink, options.interrupted};
+  const Plan& chosen = plan.plan_for(step.rows(), step.logits_rows());
   try {
     hold_decode_set(chosen);
-    executor.play(chosen, {std::span(&span, 1), emit, options.interrupted}, next);
+    executor.play(chosen, step, next);
   } catch (...) {
     ring.clear();
     notes.push_back(
-        fmt::format("a step of {} rows was given up: the {} that it read are in no phase", rows,
-                    format_size(tiers.disk_to_host().bytes - before.link.bytes)));
+        fmt::format("a step of {} rows was given up: the {} that it read are in no phase",
+                    step.rows(), format_size(tiers.disk_to_host().bytes - before.link.bytes)));
     throw;
   }
-  kv.commit(rows);
-  meter.add({rows, logits_rows, depth}, before, counters());
+  std::int64_t depth = 0;
+  for (const Span& span : step_spans) {
+    span.kv->commit(std::ssize(span.ids));
+    depth += span.first_position;
+  }
+  const std::int64_t n = std::ssize(step_spans);
+  meter.add({step.rows(), step.logits_rows(), depth / n, n}, before, counters());
 }
 
 Engine::Engine(const Model& model, const EngineOptions& options, const Profile& profile)
@@ -275,27 +288,52 @@ Engine::~Engine() = default;
 void Engine::load(const Progress& progress) { state_->load_pinned(progress); }
 
 void Engine::feed(std::span<const std::int32_t> tokens, std::int64_t logits_rows,
-                  const LogitsSink& sink, const Progress& progress) {
+                  const LogitsSink& sink, const Progress& progress, std::int64_t sequence) {
   State& s = *state_;
-  s.check_feed(tokens, logits_rows);
+  WINDLASS_CHECK(logits_rows >= 1 && logits_rows <= s.options.logits_rows, logits_rows,
+                 s.options.logits_rows);
+  s.check_tokens({sequence, tokens});
   s.load_pinned(progress);
   const auto total = static_cast<std::int64_t>(tokens.size());
   const auto wanted_rows = [&](std::int64_t begin, std::int64_t end) {
     return std::max<std::int64_t>(end - std::max(begin, total - logits_rows), 0);
   };
   // One token after others is decode; a prompt's last micro-batch of one row is not.
-  PhaseMeter& meter = total == 1 && n_tokens() > 0 ? s.decode : s.prefill;
+  PhaseMeter& meter = total == 1 && n_tokens(sequence) > 0 ? s.decode : s.prefill;
   for (std::int64_t done = 0; done < total;) {
     const std::int64_t end = std::min(done + s.plan.layout.token_rows, total);
     // What follows the last micro-batch is decode, as far as can be known.
     const std::int64_t next_end = std::min(end + s.plan.layout.token_rows, total);
     const Plan& next =
         end == total ? s.plan.decode : s.plan.plan_for(next_end - end, wanted_rows(end, next_end));
-    s.run_step(tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(end - done)),
-               wanted_rows(done, end), &next, sink, meter);
+    const Span span = s.next_span({sequence, tokens.subspan(static_cast<std::size_t>(done),
+                                                            static_cast<std::size_t>(end - done))},
+                                  wanted_rows(done, end));
+    const auto emit = [&](const StepLogits& tile) {
+      sink({span.first_position + std::ssize(span.ids) - tile.rows, tile.rows, tile.first_column,
+            tile.columns, tile.data, tile.stride});
+    };
+    s.run_step(std::span(&span, 1), &next, emit, meter);
     done = end;
     if (progress) progress(done, total, "prefill");
   }
+}
+
+void Engine::feed_together(std::span<const SequenceTokens> parts, const TogetherSink& sink) {
+  State& s = *state_;
+  s.together.clear();
+  std::int64_t rows = 0;
+  bool decode = true;
+  for (const SequenceTokens& part : parts) {
+    s.check_tokens(part);
+    rows += std::ssize(part.tokens);
+    decode = decode && part.tokens.size() == 1 && n_tokens(part.sequence) > 0;
+  }
+  WINDLASS_CHECK(rows >= 1 && rows <= max_step_tokens(), rows, max_step_tokens());
+  WINDLASS_CHECK(std::ssize(parts) <= n_sequences(), parts.size(), n_sequences());
+  s.load_pinned({});
+  for (const SequenceTokens& part : parts) s.together.push_back(s.next_span(part, 1));
+  s.run_step(s.together, &s.plan.decode, sink, decode ? s.decode : s.prefill);
 }
 
 std::span<const float> Engine::feed_for_last(std::span<const std::int32_t> tokens,
@@ -309,17 +347,42 @@ std::span<const float> Engine::feed_for_last(std::span<const std::int32_t> token
   return s.last_logits;
 }
 
-void Engine::roll_back(std::int64_t n_tokens) { state_->memory.kv.roll_back(n_tokens); }
-std::int64_t Engine::n_tokens() const { return state_->memory.kv.committed_tokens(); }
-std::int64_t Engine::context_tokens() const { return state_->memory.kv.context_tokens(); }
+void Engine::roll_back(std::int64_t n_tokens, std::int64_t sequence) {
+  state_->sequence(sequence).roll_back(n_tokens);
+}
+std::int64_t Engine::n_tokens(std::int64_t sequence) const {
+  return std::as_const(*state_).sequence(sequence).committed_tokens();
+}
+std::int64_t Engine::context_tokens() const { return state_->plan.context_tokens; }
+std::int64_t Engine::n_sequences() const { return state_->plan.n_sequences; }
+std::int64_t Engine::micro_batch_tokens() const { return state_->plan.micro_batch_tokens; }
+std::int64_t Engine::max_step_tokens() const { return state_->plan.layout.token_rows; }
 std::int64_t Engine::logits_tile_columns() const { return state_->plan.tile_columns; }
 std::int64_t Engine::ring_slots() const { return state_->plan.placement().ring_slots; }
 
+Counters Engine::counters() const { return state_->counters(); }
+
+OpWork Engine::work(const StepLoad& load) const {
+  return step_work(state_->plan, state_->model, state_->profile, load);
+}
+
+StepForecast Engine::forecast(const StepLoad& load) const {
+  const State& s = *state_;
+  return windlass::forecast(s.plan, s.model, s.profile, load, s.options.overlap);
+}
+
+MachineRates Engine::machine_rates() {
+  State& s = *state_;
+  const auto pinned_bytes = static_cast<std::size_t>(s.plan.placement().pinned_bytes);
+  MachineRates rates =
+      measure_machine_rates(s.team, cpu_op_table(s.options.isa), {s.memory.pinned(), pinned_bytes});
+  if (rates.dram_bytes_per_s == 0) rates.dram_bytes_per_s = s.profile.dram_bytes_per_s;
+  return rates;
+}
+
 Receipt Engine::receipt() const {
   const State& s = *state_;
-  const auto expect = [&](const StepLoad& load) {
-    return forecast(s.plan, s.model, s.profile, load, s.options.overlap);
-  };
+  const auto expect = [&](const StepLoad& load) { return forecast(load); };
   Receipt receipt;
   receipt.model = s.model.path;
   receipt.load_s = s.load_s;

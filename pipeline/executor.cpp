@@ -9,7 +9,8 @@ namespace windlass {
 Executor::Executor(TierManager& tiers, OpRunner& ops, Ring& ring, ExpertCache& experts,
                    std::int32_t max_blocks, bool overlap, Trace* trace)
     : tiers_(tiers), ops_(ops), ring_(ring), experts_(experts), overlap_(overlap), trace_(trace) {
-  leases_.reserve(static_cast<std::size_t>(max_blocks));
+  ready_.reserve(Team::kMostJobs);
+  leases_.reserve(static_cast<std::size_t>(max_blocks) * Team::kMostJobs);
 }
 
 void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
@@ -20,14 +21,15 @@ void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
     ops_.begin_step(step);
     experts_.begin_step(step.rows(), std::ssize(plan.routed));
     auto routed = plan.routed.begin();
-    for (std::size_t i = 0; i < plan.compute.size(); ++i) {
+    for (std::size_t i = 0; i < plan.compute.size();) {
       if (step.interrupted && step.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
-      const auto index = static_cast<std::int32_t>(i);
-      run_entry(plan.compute[i], index, step);
-      if (routed == plan.routed.end() || routed->route != index) continue;
+      i = run_from(plan, i, step);
+      if (routed == plan.routed.end() || routed->route != static_cast<std::int32_t>(i) - 1)
+        continue;
       want_experts(plan, *routed++);
     }
   } catch (...) {
+    ready_.clear();
     leases_.clear();
     ring_.clear();
     experts_.give_up();
@@ -35,27 +37,66 @@ void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
   }
 }
 
-void Executor::run_entry(const ComputeEntry& entry, std::int32_t index, const StepInput& step) {
-  if (is_left_out(entry)) return ring_.pump(index + 1, overlap_);
-  const bool cached = entry.expert_run >= 0 && experts_.in_use();
+// Runs the entry and those beside it that are ready; returns the index of the next one.
+std::size_t Executor::run_from(const Plan& plan, std::size_t first, const StepInput& step) {
   const double begin_s = now_s();
-  if (cached) experts_.require(entry.expert_run);
-  const std::byte* weights = lease_blocks(entry);
+  const std::size_t end = collect(plan, first);
   const double ready_s = now_s();
-  ops_.run(entry, weights, step);
+  if (!ready_.empty()) ops_.run(ready_, step);
   const double end_s = now_s();
-  leases_.clear();
-  if (cached) experts_.used(entry.expert_run);
-  if (overlap_) experts_.pump();
-  ring_.release(index);
-  ring_.pump(index + 1, overlap_);
-  tiers_.poll();
+  let_go(static_cast<std::int32_t>(end) - 1);
   stats_.wait_s += ready_s - begin_s;
   stats_.cpu_busy_s += end_s - ready_s;
   if (trace_ != nullptr) {
     if (ready_s - begin_s > 20e-6) trace_->add(TraceRow::kWait, -1, begin_s, ready_s);
-    trace_->add(TraceRow::kCompute, entry.op, ready_s, end_s);
+    trace_->add(TraceRow::kCompute, plan.compute[first].op, ready_s, end_s);
   }
+  return end;
+}
+
+// Waits for what the first entry needs; what comes beside it is taken along as far as it is here.
+std::size_t Executor::collect(const Plan& plan, std::size_t first) {
+  if (!is_left_out(plan.compute[first])) make_ready(plan.compute[first]);
+  std::size_t end = first + 1;
+  for (; end < plan.compute.size() && plan.compute[end].beside_previous; ++end) {
+    const ComputeEntry& entry = plan.compute[end];
+    if (is_left_out(entry)) continue;
+    if (ready_.empty() || ready_.size() == Team::kMostJobs || !is_here(entry)) break;
+    make_ready(entry);
+  }
+  return end;
+}
+
+bool Executor::is_here(const ComputeEntry& entry) const {
+  for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
+    if (!tiers_.present(BlockId{index_of(entry.blocks.first) + i})) return false;
+  }
+  return true;
+}
+
+// Waits for the entry's blocks and pins them until it has run.
+void Executor::make_ready(const ComputeEntry& entry) {
+  if (is_cached(entry) && ready_.empty()) experts_.require(entry.expert_run);
+  const std::size_t first_lease = leases_.size();
+  for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
+    const BlockId id{index_of(entry.blocks.first) + i};
+    if (!tiers_.present(id)) tiers_.wait_present(id);
+    leases_.push_back(tiers_.lease(id));
+  }
+  ready_.push_back({&entry, entry.blocks.count > 0 ? leases_[first_lease].bytes() : nullptr});
+}
+
+// What has run, up to entry `last`, gives back what it held; the slots that this frees are filled.
+void Executor::let_go(std::int32_t last) {
+  leases_.clear();
+  for (const ReadyEntry& ready : ready_) {
+    if (is_cached(*ready.entry)) experts_.used(ready.entry->expert_run);
+  }
+  ready_.clear();
+  if (overlap_) experts_.pump();
+  ring_.release(last);
+  ring_.pump(last + 1, overlap_);
+  tiers_.poll();
 }
 
 // All that the routing asks for is known now and issued together.
@@ -68,16 +109,6 @@ void Executor::want_experts(const Plan& plan, const RoutedStretch& stretch) {
     experts_.want(entry.expert_run, ops_.routed_rows(entry.matrix));
   }
   if (overlap_) experts_.pump();
-}
-
-// Waits for the entry's blocks and pins them while it runs; returns the first byte.
-const std::byte* Executor::lease_blocks(const ComputeEntry& entry) {
-  for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
-    const BlockId id{index_of(entry.blocks.first) + i};
-    if (!tiers_.present(id)) tiers_.wait_present(id);
-    leases_.push_back(tiers_.lease(id));
-  }
-  return leases_.empty() ? nullptr : leases_.front().bytes();
 }
 
 }  // namespace windlass

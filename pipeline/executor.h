@@ -1,6 +1,7 @@
-// Plays a Plan: issues its loads ahead, waits for what an entry needs, runs the entry, gives the
-// slots back. Entries of experts that no row is routed to are left out: neither read nor run. It
-// has no code that knows what a layer is; any hand-written Plan plays.
+// Plays a Plan: issues its loads ahead, waits for what an entry needs, runs the entry, and with it
+// those beside it that have all they need, gives the slots back. Entries of experts that no row is
+// routed to are left out: neither read nor run. It has no code that knows what a layer is; any
+// hand-written Plan plays.
 #pragma once
 
 #include <cstdint>
@@ -35,11 +36,17 @@ class Executor {
   ExecutorStats stats() const { return stats_; }
 
  private:
-  const std::byte* lease_blocks(const ComputeEntry& entry);
+  void make_ready(const ComputeEntry& entry);
+  bool is_here(const ComputeEntry& entry) const;
   bool is_left_out(const ComputeEntry& entry) const {
     return entry.expert_run >= 0 && ops_.routed_rows(entry.matrix) == 0;
   }
-  void run_entry(const ComputeEntry& entry, std::int32_t index, const StepInput& step);
+  bool is_cached(const ComputeEntry& entry) const {
+    return entry.expert_run >= 0 && experts_.in_use();
+  }
+  std::size_t run_from(const Plan& plan, std::size_t first, const StepInput& step);
+  std::size_t collect(const Plan& plan, std::size_t first);
+  void let_go(std::int32_t last);
   void want_experts(const Plan& plan, const RoutedStretch& stretch);
 
   TierManager& tiers_;
@@ -49,7 +56,8 @@ class Executor {
   bool overlap_;
   Trace* trace_;
   ExecutorStats stats_;
-  std::vector<Lease> leases_;  // of the entry being run; capacity max_blocks
+  std::vector<ReadyEntry> ready_;  // what runs next, together; capacity Team::kMostJobs
+  std::vector<Lease> leases_;      // of these; capacity max_blocks for each
 };
 
 }  // namespace windlass

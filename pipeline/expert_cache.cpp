@@ -24,9 +24,9 @@ std::int64_t expert_read_ahead(std::int64_t slots, std::int64_t slot_bytes) {
   return std::clamp(enough, kMinExpertSlots, std::min(most, kMostReadAhead));
 }
 
-double expected_hit_rate(const Placement& placement, std::int64_t n_runs, bool one_row) {
+double expected_hit_rate(const Placement& placement, std::int64_t n_runs, bool decode) {
   if (placement.expert_slots == 0 || n_runs == 0) return 0;
-  const std::int64_t slots = placement.expert_slots + (one_row ? placement.decode_expert_slots : 0);
+  const std::int64_t slots = placement.expert_slots + (decode ? placement.decode_expert_slots : 0);
   if (slots >= n_runs) return 1;
   const std::int64_t kept =
       slots - expert_read_ahead(placement.expert_slots, placement.expert_slot_bytes);

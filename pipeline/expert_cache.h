@@ -23,7 +23,7 @@ struct ExpertStats {
 std::int64_t expert_read_ahead(std::int64_t slots, std::int64_t slot_bytes);
 // Hits that routing without preference among n_runs matrices gives: slots that do not read ahead
 // hold what counted most and change little.
-double expected_hit_rate(const Placement& placement, std::int64_t n_runs, bool one_row);
+double expected_hit_rate(const Placement& placement, std::int64_t n_runs, bool decode);
 
 // Where the slots are: at home, and, while hold_more() says so, elsewhere too.
 struct ExpertMemory {

@@ -11,8 +11,10 @@ HostMemory::HostMemory(const SessionPlan& plan, std::int64_t limit_bytes)
                          plan.placement().ring_slots * plan.placement().slot_bytes)),
       staging_(arena_.carve(budget_, Tag::kStaging, plan.placement().staging_bytes)),
       experts_(arena_.carve(budget_, Tag::kWeights, plan.placement().expert_bytes())),
-      activations_(arena_.carve(budget_, Tag::kActivations, plan.placement().activation_bytes)),
-      kv(plan.kv, plan.context_tokens, arena_, budget_) {}
+      activations_(arena_.carve(budget_, Tag::kActivations, plan.placement().activation_bytes)) {
+  for (std::int64_t i = 0; i < plan.n_sequences; ++i)
+    kv.emplace_back(plan.kv, plan.context_tokens, arena_, budget_);
+}
 
 std::span<std::byte> HostMemory::streamed() const {
   return {arena_.at(ring_),

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "pipeline/session_plan.h"
 #include "tiers/arena.h"
@@ -42,7 +43,7 @@ class HostMemory {
   ArenaRange pinned_, ring_, staging_, experts_, activations_;
 
  public:
-  KvPages kv;
+  std::vector<KvPages> kv;  // one for each sequence
 };
 
 }  // namespace windlass

@@ -1,6 +1,7 @@
 #include "pipeline/op_runner.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "src/base/check.h"
@@ -22,7 +23,9 @@ OpRunner::OpRunner(const OpRunnerParts& parts) : parts_(parts), layout_(&parts.l
 void OpRunner::begin_step(const StepInput& step) {
   rows_ = step.rows();
   logits_rows_ = step.logits_rows();
-  layout_ = rows_ == 1 && logits_rows_ <= 1 ? &parts_.one_row_layout : &parts_.layout;
+  const ActivationLayout& few = parts_.decode_layout;
+  const bool fits_few = rows_ <= few.token_rows && logits_rows_ <= few.logits_rows;
+  layout_ = fits_few ? &few : &parts_.layout;
   WINDLASS_CHECK(rows_ >= 1 && rows_ <= layout_->token_rows, rows_, layout_->token_rows);
   WINDLASS_CHECK(logits_rows_ <= layout_->logits_rows, logits_rows_, layout_->logits_rows);
   std::int64_t row = 0;
@@ -44,7 +47,14 @@ void OpRunner::fill_angles(const RopeTable& table, std::int64_t offset, std::int
   table.fill(position, cos + row * table.pairs(), sin + row * table.pairs());
 }
 
-void OpRunner::run(const ComputeEntry& entry, const std::byte* weights, const StepInput& step) {
+void OpRunner::run(std::span<const ReadyEntry> entries, const StepInput& step) {
+  const ReadyEntry& first = entries.front();
+  if (entries.size() > 1) return mat_muls(entries);
+  run_alone(*first.entry, first.weights, step);
+}
+
+void OpRunner::run_alone(const ComputeEntry& entry, const std::byte* weights,
+                         const StepInput& step) {
   const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
   switch (op.kind) {
     case OpKind::kEmbedRows:
@@ -57,9 +67,9 @@ void OpRunner::run(const ComputeEntry& entry, const std::byte* weights, const St
     case OpKind::kQuantizeRows:
       return quantize_rows(op);
     case OpKind::kMatMul:
-      if (op.stack == StackKind::kRouted) return mat_mul_routed(op, entry, weights);
       if (op.stack == StackKind::kByVector) return mat_mul_by_vector(op, entry, weights);
-      return mat_mul(op, entry, weights);
+      if (parts_.tensors.at(op.weight).transposed) return mat_mul_transposed(op, entry, weights);
+      return mat_muls(std::array{ReadyEntry{&entry, weights}});
     case OpKind::kAddBias:
     case OpKind::kAdd:
       return add(op, weights);

@@ -20,7 +20,7 @@ struct OpRunnerParts {
   const LayerGraph& graph;
   const ActivationLayout& layout;
   const ActivationLayout&
-      one_row_layout;  // for steps of one row; what lies past it stays untouched
+      decode_layout;  // for steps of so few rows; what lies past it stays untouched
   const RopeTable& rope;
   const RopeTable& window_rope;  // read where spec.window_rope says that there is one
   TierManager& tiers;
@@ -28,6 +28,14 @@ struct OpRunnerParts {
   Team& team;
   std::byte* activations;        // layout.size_bytes
   std::span<std::byte> staging;  // rows fetched singly
+  bool exact = false;            // attention takes queries as they are
+};
+
+// An entry whose weights are in memory: `weights` is the first byte of entry.first_row of the op's
+// weight; null for ops without one.
+struct ReadyEntry {
+  const ComputeEntry* entry;
+  const std::byte* weights;
 };
 
 // Owner-thread. Allocates only in the constructor.
@@ -36,12 +44,14 @@ class OpRunner {
   explicit OpRunner(const OpRunnerParts& parts);
   // Positions and RoPE angles of the step's rows. REQUIRES rows and logits rows within the layout.
   void begin_step(const StepInput& step);
-  // weights: first byte of entry.first_row of the op's weight; null for ops without one.
-  void run(const ComputeEntry& entry, const std::byte* weights, const StepInput& step);
+  // Runs one entry, or products that are beside each other (ComputeEntry::beside_previous) in one
+  // region of the team. REQUIRES 1 to Team::kMostJobs entries.
+  void run(std::span<const ReadyEntry> entries, const StepInput& step);
   // Rows that the step's last kRoute gave to an expert. REQUIRES that there was one.
   std::int64_t routed_rows(std::int32_t expert) const;
 
  private:
+  void run_alone(const ComputeEntry& entry, const std::byte* weights, const StepInput& step);
   // op_runner.cpp: what moves rows.
   void fill_angles(const RopeTable& table, std::int64_t offset, std::int64_t row,
                    std::int64_t position);
@@ -53,11 +63,15 @@ class OpRunner {
   // op_runner_math.cpp: what computes.
   void norm(const GraphOp& op, const std::byte* weights);
   void quantize_rows(const GraphOp& op);
-  void mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
+  void mat_muls(std::span<const ReadyEntry> entries);
   using MatMulFunction = void (*)(const MatMulArgs&, WorkRange);
   MatMulFunction mat_mul_function(const GraphOp& op) const;
   MatMulArgs mat_mul_args(const GraphOp& op, const ComputeEntry& entry,
                           const std::byte* weights) const;
+  // Into their place in the whole product; of the rows routed to the entry's expert, of which there
+  // may be none.
+  MatMulArgs placed_args(const GraphOp& op, const ComputeEntry& entry,
+                         const std::byte* weights) const;
   MatMulTransposedArgs mat_mul_transposed_args(const GraphOp& op, const ComputeEntry& entry,
                                                const std::byte* weights) const;
   void mat_mul_transposed(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
@@ -65,6 +79,7 @@ class OpRunner {
   void rope(const GraphOp& op);
   void kv_append(const GraphOp& op, const StepInput& step);
   void attention(const GraphOp& op, const StepInput& step);
+  void attend(AttentionArgs args);
   void activate(const GraphOp& op);
   void scale(const GraphOp& op, const ComputeEntry& entry);
 
@@ -73,7 +88,6 @@ class OpRunner {
   void group_by_expert();
   void gather_routed(const GraphOp& op);
   void combine_routed(const GraphOp& op);
-  void mat_mul_routed(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
   void mat_mul_by_vector(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
   void mat_mul_transposed_by_vector(const GraphOp& op, const ComputeEntry& entry,
                                     const std::byte* weights);

@@ -68,11 +68,30 @@ auto OpRunner::mat_mul_function(const GraphOp& op) const -> MatMulFunction {
   return row[static_cast<std::size_t>(parts_.tensors.at(op.weight).type)];
 }
 
-void OpRunner::mat_mul(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights) {
-  if (parts_.tensors.at(op.weight).transposed) return mat_mul_transposed(op, entry, weights);
+MatMulArgs OpRunner::placed_args(const GraphOp& op, const ComputeEntry& entry,
+                                 const std::byte* weights) const {
   MatMulArgs args = mat_mul_args(op, entry, weights);
   if (!parts_.graph.buffer(op.out.buffer).tiled) args.out += entry.first_row;
-  run_op(parts_.team, mat_mul_function(op), args);
+  if (op.stack != StackKind::kRouted) return args;
+  const WorkRange rows = rows_of_expert(entry.matrix);
+  args.x = static_cast<const std::byte*>(args.x) + rows.begin * args.x_stride_bytes;
+  args.out += rows.begin * args.out_stride;
+  args.n_tokens = rows.end - rows.begin;
+  return args;
+}
+
+void OpRunner::mat_muls(std::span<const ReadyEntry> entries) {
+  std::array<MatMulArgs, Team::kMostJobs> args;
+  std::array<Team::Job, Team::kMostJobs> jobs;
+  std::size_t n = 0;
+  for (const ReadyEntry& ready : entries) {
+    const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(ready.entry->op)];
+    args[n] = placed_args(op, *ready.entry, ready.weights);
+    if (args[n].n_tokens == 0) continue;
+    jobs[n] = op_job(parts_.team, mat_mul_function(op), args[n]);
+    ++n;
+  }
+  parts_.team.run(std::span(jobs).first(n));
 }
 
 MatMulTransposedArgs OpRunner::mat_mul_transposed_args(const GraphOp& op, const ComputeEntry& entry,
@@ -144,8 +163,9 @@ void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
     args.key_dim = shape.key_dim;
     args.value_dim = shape.value_dim;
     args.page_tokens = kKvPageTokens;
+    args.types = shape.types;
     args.values_in_keys = shape.values_in_keys;
-    run_op(parts_.team, parts_.ops.kv_append[static_cast<std::size_t>(shape.type)], args);
+    run_op(parts_.team, parts_.ops.kv_append, args);
     row += args.tokens;
   }
 }
@@ -171,10 +191,30 @@ void OpRunner::attention(const GraphOp& op, const StepInput& step) {
     args.window = op.window_tokens;
     args.scale = op.scale;
     args.soft_cap = op.soft_cap;
+    args.types = shape.types;
     args.values_in_keys = shape.values_in_keys;
-    run_op(parts_.team, parts_.ops.attention[static_cast<std::size_t>(shape.type)], args);
+    args.exact_queries = parts_.exact;
+    attend(args);
     row += tokens;
   }
+}
+
+// Splits of a context side by side where there are few (token, kv head) pairs for the threads: the
+// bits are the same, and merging costs an op.
+void OpRunner::attend(AttentionArgs args) {
+  constexpr std::int64_t kEnoughItems = 8;  // for each thread
+  const std::int64_t splits = n_splits(args), rows = args.tokens * args.heads;
+  const std::int64_t bytes =
+      splits * rows * partial_floats(args.value_dim) * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t threads = parts_.team.n_threads();
+  const bool few = args.tokens * args.kv_heads < kEnoughItems * threads;
+  if (threads > 1 && splits > 1 && few && bytes <= layout_->partials_bytes) {
+    args.partials = table<float>(layout_->partials_offset);
+  }
+  run_op(parts_.team, parts_.ops.attention, args);
+  if (args.partials == nullptr) return;
+  const MergePartialsArgs merge{args.partials, args.out, splits, rows, args.value_dim};
+  run_op(parts_.team, parts_.ops.merge_partials, merge);
 }
 
 void OpRunner::activate(const GraphOp& op) {

@@ -159,17 +159,6 @@ void OpRunner::combine_routed(const GraphOp& op) {
   run_op(parts_.team, parts_.ops.combine_rows, args);
 }
 
-void OpRunner::mat_mul_routed(const GraphOp& op, const ComputeEntry& entry,
-                              const std::byte* weights) {
-  const WorkRange rows = rows_of_expert(entry.matrix);
-  if (rows.begin == rows.end) return;
-  MatMulArgs args = mat_mul_args(op, entry, weights);
-  args.x = static_cast<const std::byte*>(args.x) + rows.begin * args.x_stride_bytes;
-  args.out += rows.begin * args.out_stride + entry.first_row;
-  args.n_tokens = rows.end - rows.begin;
-  run_op(parts_.team, mat_mul_function(op), args);
-}
-
 void OpRunner::mat_mul_by_vector(const GraphOp& op, const ComputeEntry& entry,
                                  const std::byte* weights) {
   if (op.transposed) return mat_mul_transposed_by_vector(op, entry, weights);

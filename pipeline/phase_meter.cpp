@@ -11,15 +11,19 @@ void PhaseMeter::add(const StepLoad& load, const Counters& before, const Counter
   sum_.disk_to_host.bytes += after.link.bytes - before.link.bytes;
   sum_.disk_to_host.busy_s += after.link.busy_s - before.link.busy_s;
   sum_.cpu_busy_s += after.cpu.cpu_busy_s - before.cpu.cpu_busy_s;
+  sum_.threads_busy_s += after.threads_busy_s - before.threads_busy_s;
   sum_.expert_hits += after.experts.hits - before.experts.hits;
   sum_.expert_misses += after.experts.misses - before.experts.misses;
-  if (load.rows > 1) {
+  if (load.rows > load.sequences) {
     batches_.push_back(load);
     return;
   }
-  ++single_steps_;
-  single_depth_ += load.depth_tokens;
-  single_logits_rows_ = std::max(single_logits_rows_, load.logits_rows);
+  auto alike = std::find_if(decodes_.begin(), decodes_.end(),
+                            [&](const Alike& one) { return one.load.rows == load.rows; });
+  if (alike == decodes_.end()) alike = decodes_.insert(alike, {{load.rows, 0, 0, load.rows}, 0});
+  ++alike->steps;
+  alike->load.depth_tokens += load.depth_tokens;
+  alike->load.logits_rows = std::max(alike->load.logits_rows, load.logits_rows);
 }
 
 PhaseReceipt PhaseMeter::receipt(
@@ -44,9 +48,10 @@ PhaseReceipt PhaseMeter::receipt(
 std::vector<PhaseMeter::Weighted> PhaseMeter::shapes() const {
   std::vector<Weighted> shapes;
   for (const StepLoad& load : batches_) shapes.push_back({load, 1.0});
-  if (single_steps_ > 0) {
-    shapes.push_back({{1, single_logits_rows_, single_depth_ / single_steps_},
-                      static_cast<double>(single_steps_)});
+  for (const Alike& alike : decodes_) {
+    StepLoad mean = alike.load;
+    mean.depth_tokens /= alike.steps;
+    shapes.push_back({mean, static_cast<double>(alike.steps)});
   }
   return shapes;
 }

@@ -19,6 +19,8 @@ struct Counters {
   LinkStats link;
   ExecutorStats cpu;
   ExpertStats experts = {};
+  double threads_busy_s = 0;  // Team::busy_s
+  std::int64_t regions = 0;  // ops that were cut over the threads
 };
 
 class PhaseMeter {
@@ -28,9 +30,9 @@ class PhaseMeter {
   // What the phase did, beside what `forecast` says of steps of its shapes: their mean, and the
   // bottleneck of those that take the most of it.
   PhaseReceipt receipt(const std::function<StepForecast(const StepLoad&)>& forecast) const;
-  // Shapes of the phase's steps to forecast, each with how many steps it stands for: a decode
-  // phase's steps share one shape at their mean depth; a prompt's micro-batches are few and stand
-  // each for itself.
+  // Shapes of the phase's steps to forecast, each with how many steps it stands for: decode steps
+  // of as many sequences share one shape at their mean depth; a prompt's micro-batches are few and
+  // stand each for itself.
   struct Weighted {
     StepLoad load;
     double steps = 0;
@@ -39,9 +41,13 @@ class PhaseMeter {
 
  private:
   PhaseReceipt sum_;
-  std::int64_t single_steps_ = 0, single_depth_ = 0;  // steps of one row: count, and sum of depths
-  std::int64_t single_logits_rows_ = 0;
-  std::vector<StepLoad> batches_;  // steps of many rows
+  // Decode steps of as many sequences; `load` has the sum of their depths.
+  struct Alike {
+    StepLoad load;
+    std::int64_t steps = 0;
+  };
+  std::vector<Alike> decodes_;
+  std::vector<StepLoad> batches_;  // all other steps
 };
 
 }  // namespace windlass

@@ -123,7 +123,7 @@ class Placer {
 
  private:
   std::size_t unit() const { return std::clamp<std::size_t>(large_.size() / 256, 1, 4); }
-  // What a step of one row leaves unused of the activations: [begin, end), in whole pages.
+  // What a decode step leaves unused of the activations: [begin, end), in whole pages.
   std::int64_t reusable_begin() const {
     return align_up(needs_.activation_bytes - needs_.reusable_activation_bytes, kDirectAlignment);
   }
@@ -147,7 +147,7 @@ class Placer {
   std::int64_t room_bytes_ = 0;
 };
 
-// What more fits between steps of one row, spread over the blocks that stream otherwise.
+// What more fits between decode steps, spread over the blocks that stream otherwise.
 std::vector<PlacedRun> Placer::decode_runs(const PinnedSet& pinned) const {
   if (reusable_end() <= reusable_begin()) return {};
   std::vector<BlockId> rest;

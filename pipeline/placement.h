@@ -23,7 +23,7 @@ namespace windlass {
 struct HostNeeds {
   std::int64_t limit_bytes = 0;
   std::int64_t staging_bytes = 0, activation_bytes = 0, kv_bytes = 0, table_bytes = 0;
-  // Of the activations: what a step of one row leaves unused, at their end.
+  // Of the activations: what a decode step leaves unused, at their end.
   std::int64_t reusable_activation_bytes = 0;
   std::int64_t fixed_bytes() const {
     return staging_bytes + activation_bytes + kv_bytes + table_bytes;

@@ -1,16 +1,18 @@
 #include "pipeline/planner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "pipeline/expert_runs.h"
 #include "src/base/check.h"
+#include "src/base/units.h"
 
 namespace windlass {
 namespace {
 
 // The pinned run that holds each block, counted over `pinned` and then decode_pinned; -1: none.
 std::vector<std::int32_t> pinned_runs(const BlockTable& blocks, const Placement& placement,
-                                      bool one_row) {
+                                      bool decode) {
   std::vector<std::int32_t> run_of(blocks.blocks().size(), -1);
   std::int32_t run = 0;
   const auto mark = [&](const std::vector<PlacedRun>& placed_runs) {
@@ -20,7 +22,7 @@ std::vector<std::int32_t> pinned_runs(const BlockTable& blocks, const Placement&
     }
   };
   mark(placement.pinned);
-  if (one_row) mark(placement.decode_pinned);
+  if (decode) mark(placement.decode_pinned);
   return run_of;
 }
 
@@ -33,11 +35,11 @@ bool on_tile(const LayerGraph& graph, const GraphOp& op) {
 class PlanWriter {
  public:
   PlanWriter(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
-             bool one_row, Plan& plan)
+             bool decode, Plan& plan)
       : graph_(graph),
         blocks_(blocks),
         slot_bytes_(placement.slot_bytes),
-        run_of_(pinned_runs(blocks, placement, one_row)),
+        run_of_(pinned_runs(blocks, placement, decode)),
         plan_(plan) {}
 
   void add_plain(std::int32_t op) { plan_.compute.push_back({op, {}, 0, 0}); }
@@ -162,6 +164,24 @@ class TouchedBytes {
   double held_ = 0;  // of what is touched sometimes
 };
 
+// A region of the team costs a microsecond or two: nothing, beside products of so many bytes.
+constexpr std::int64_t kBesideBytes = 4 * kMiB;
+
+void mark_beside_previous(const LayerGraph& graph, const BlockTable& blocks, Plan& plan) {
+  std::int32_t number = -1;
+  std::int64_t bytes = 0;  // of the entries that one would run beside
+  for (ComputeEntry& entry : plan.compute) {
+    std::int64_t own = 0;
+    for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
+      own += blocks.at(BlockId{index_of(entry.blocks.first) + i}).extent.size_bytes;
+    }
+    const std::int32_t before =
+        std::exchange(number, graph.ops[static_cast<std::size_t>(entry.op)].independent);
+    entry.beside_previous = number >= 0 && number == before && bytes + own <= kBesideBytes;
+    bytes = entry.beside_previous ? bytes + own : own;
+  }
+}
+
 std::size_t least_entries(const LayerGraph& graph) {
   std::int64_t n = 0;
   for (const GraphOp& op : graph.ops) n += has_experts(op) ? op.n_stacked : 1;
@@ -171,10 +191,10 @@ std::size_t least_entries(const LayerGraph& graph) {
 }  // namespace
 
 Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
-               bool with_head, bool one_row) {
+               bool with_head, bool decode) {
   Plan plan;
   plan.compute.reserve(least_entries(graph));
-  PlanWriter writer(graph, blocks, placement, one_row, plan);
+  PlanWriter writer(graph, blocks, placement, decode, plan);
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const GraphOp& op = graph.ops[i];
     if (!with_head && op.rows == RowSet::kLogits) continue;
@@ -191,6 +211,7 @@ Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placemen
     }
   }
   writer.end_routed();
+  mark_beside_previous(graph, blocks, plan);
   plan.compute.shrink_to_fit();  // three plans are kept, and count against the budget
   return plan;
 }

@@ -133,12 +133,11 @@ class CpuProbe {
     const Vectors heads{q.data(), kHeads * kHeadDim, kGroup, kGroup * kHeadDim, kHeadDim};
     AttentionArgs args{heads,  out.data(), &segment, 1,        positions.data(), 1,
                        kHeads, kKvHeads,   kHeadDim, kHeadDim, kKvPageTokens,    0,
-                       0.1F,   0.0F};
-    const auto function = ops_.attention[static_cast<std::size_t>(KvType::kF16)];
-    const double one_s = seconds_of([&] { run_op(team_, function, args); });
+                       0.1F,   0.0F,       {}};
+    const double one_s = seconds_of([&] { run_op(team_, ops_.attention, args); });
     profile.attention_bytes_per_s = static_cast<double>(n_pages * page_bytes) / one_s;
     args.tokens = kManyRows;
-    const double many_s = seconds_of([&] { run_op(team_, function, args); });
+    const double many_s = seconds_of([&] { run_op(team_, ops_.attention, args); });
     profile.attention_ops_per_s =
         4.0 * static_cast<double>(kManyRows * keys * kHeads * kHeadDim) / many_s;
   }

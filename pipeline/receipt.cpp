@@ -31,6 +31,7 @@ nlohmann::json phase_json(const PhaseReceipt& phase) {
                          {"of_bound", phase.of_bound()},
                          {"bottleneck", phase.bottleneck},
                          {"cpu_busy_s", phase.cpu_busy_s},
+                         {"threads_busy_s", phase.threads_busy_s},
                          {"links", {{"disk_to_host", link_json(phase.disk_to_host)}}}};
   if (phase.expert_hits + phase.expert_misses == 0) return json;
   json["experts"] = {{"hits", phase.expert_hits},
@@ -40,7 +41,7 @@ nlohmann::json phase_json(const PhaseReceipt& phase) {
   return json;
 }
 
-std::string phase_line(const char* name, const PhaseReceipt& phase) {
+std::string phase_line(const char* name, const PhaseReceipt& phase, int threads) {
   if (phase.steps == 0) return {};
   std::string line =
       fmt::format("{}: {} tokens in {}, {:.2f} tok/s", name, phase.tokens,
@@ -49,11 +50,14 @@ std::string phase_line(const char* name, const PhaseReceipt& phase) {
       "; a step took {}, predicted {}, bound {} ({:.0f} % of bound, {})\n",
       format_seconds(phase.achieved_s_per_step()), format_seconds(phase.predicted_s_per_step),
       format_seconds(phase.bound_s_per_step), 100 * phase.of_bound(), phase.bottleneck);
-  line += fmt::format("  disk_to_host {} at {}, busy {:.0f} %; cpu busy {:.0f} %\n",
-                      format_size(phase.disk_to_host.bytes),
-                      format_rate(per_second(phase.disk_to_host.bytes, phase.disk_to_host.busy_s)),
-                      100 * std::min(1.0, phase.disk_to_host.busy_s / phase.wall_s),
-                      100 * std::min(1.0, phase.cpu_busy_s / phase.wall_s));
+  line += fmt::format(
+      "  disk_to_host {} at {}, busy {:.0f} %; cpu busy {:.0f} %, its threads "
+      "{:.0f} %\n",
+      format_size(phase.disk_to_host.bytes),
+      format_rate(per_second(phase.disk_to_host.bytes, phase.disk_to_host.busy_s)),
+      100 * std::min(1.0, phase.disk_to_host.busy_s / phase.wall_s),
+      100 * std::min(1.0, phase.cpu_busy_s / phase.wall_s),
+      100 * std::min(1.0, phase.threads_busy_s / phase.wall_s / threads));
   if (phase.expert_hits + phase.expert_misses > 0) {
     line += fmt::format(
         "  expert cache: {} of {} matrices were there, {:.0f} % (predicted for even routing: "
@@ -108,8 +112,8 @@ std::string format_receipt(const Receipt& receipt) {
   }
   text += fmt::format("loaded {} in {}; first token after {}\n", format_size(receipt.load_bytes),
                       format_seconds(receipt.load_s), format_seconds(receipt.ttft_s));
-  text += phase_line("prefill", receipt.prefill);
-  text += phase_line("decode", receipt.decode);
+  text += phase_line("prefill", receipt.prefill, receipt.threads);
+  text += phase_line("decode", receipt.decode, receipt.threads);
   for (const std::string& note : receipt.notes) text += fmt::format("note: {}\n", note);
   return text;
 }

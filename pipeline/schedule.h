@@ -23,6 +23,9 @@ struct ComputeEntry {
   std::int32_t matrix = 0;
   // kRouted: that matrix among expert_runs(). No row of the step routed to it: it is not played.
   std::int32_t expert_run = -1;
+  // Does not depend on the entry before it, nor on those that one does not depend on: where the
+  // weights of all are in memory, they run as one region of the team. Of small products only.
+  bool beside_previous = false;
 };
 
 // One streamed read into the ring. Its blocks serve compute entries [first_use, last_use]; then the
@@ -57,7 +60,7 @@ struct PlacedRun {
 struct Placement {
   std::vector<PlacedRun> pinned;
   std::int64_t pinned_bytes = 0;  // arena bytes of the pinned runs
-  // More pinned runs for steps of one row, in the activations that such steps leave unused: offsets
+  // More pinned runs for decode steps, in the activations that such steps leave unused: offsets
   // count from the activations' start. They are dropped before a step of more rows.
   std::vector<PlacedRun> decode_pinned;
   std::int64_t ring_slots = 0;  // 0: everything is pinned, but for what the expert cache holds
@@ -65,7 +68,7 @@ struct Placement {
   // Matrices of experts that the expert cache holds; 0: the model has none, or all are pinned.
   std::int64_t expert_slots = 0;
   std::int64_t expert_slot_bytes = 0;
-  // More slots for steps of one row, where decode_pinned would be; it holds dense weights first.
+  // More slots for decode steps, where decode_pinned would be; it holds dense weights first.
   std::int64_t decode_expert_slots = 0;
   std::int64_t decode_expert_offset_bytes = 0;  // from the activations' start
   std::int64_t staging_bytes = 0;               // rows fetched singly

@@ -22,6 +22,13 @@ constexpr std::int64_t kTableBytesPerBlock = 400;
 // The expert cache's counts and lists (65 B), and the run.
 constexpr std::int64_t kTableBytesPerExpertRun = 100;
 
+void check_kv_type(const Model& model, const char* flag, KvType type, std::int64_t dim) {
+  if (kv_type_fits(type, dim)) return;
+  fail(ErrorCode::kUsage,
+       "{} q8_0: blocks of {} do not divide the heads of {}, which have {} elements; use {} f16",
+       flag, kKvBlock, model.path, dim, flag);
+}
+
 void check_options(const Model& model, const EngineOptions& options) {
   if (options.context_tokens < 1) {
     fail(ErrorCode::kUsage, "context of {} tokens: it must be at least 1", options.context_tokens);
@@ -33,6 +40,17 @@ void check_options(const Model& model, const EngineOptions& options) {
   if (options.micro_batch_tokens < 0) {
     fail(ErrorCode::kUsage, "-ub {}: it must be positive", options.micro_batch_tokens);
   }
+  check_kv_type(model, "-ctk", options.kv_types.keys, model.spec.head_dim);
+  // Latent values are parts of their keys.
+  if (!model.spec.latent) {
+    check_kv_type(model, "-ctv", options.kv_types.values, model.spec.value_dim);
+  } else if (options.kv_types.values != options.kv_types.keys) {
+    fail(ErrorCode::kUsage,
+         "-ctk {} and -ctv {}: {} keeps its values inside its keys, so pass the same type twice",
+         kv_type_name(options.kv_types.keys), kv_type_name(options.kv_types.values), model.path);
+  }
+  if (options.n_sequences < 1)
+    fail(ErrorCode::kUsage, "-np {}: it must be at least 1", options.n_sequences);
 }
 
 std::int64_t largest_block_rows(const BlockTable& blocks, const LayerGraph& graph) {
@@ -61,15 +79,19 @@ std::int64_t row_staging_bytes(const LayerGraph& graph, const TensorTable& tenso
                          std::int64_t least_bytes) {
   const std::int64_t least_mib = (least_bytes + kMiB - 1) / kMiB;
   const std::int64_t without_kv = least_bytes - session.needs.kv_bytes;
-  const std::int64_t page = session.kv.size_bytes(kKvPageTokens);
+  const std::int64_t page = session.n_sequences * session.kv.size_bytes(kKvPageTokens);
   const std::int64_t tokens =
       std::max<std::int64_t>((ram_bytes - without_kv) / page, 0) * kKvPageTokens;
   const std::string or_context = tokens > 0 ? fmt::format(", or -c {}", tokens) : std::string();
+  const std::string sequences = session.n_sequences > 1
+                                    ? fmt::format("{} sequences of ", session.n_sequences)
+                                    : std::string();
   fail(ErrorCode::kNoSpace,
-       "--ram {} is too small: KV for {} tokens takes {}, activations {}, tables {}, and weights "
+       "--ram {} is too small: KV for {}{} tokens takes {}, activations {}, tables {}, and weights "
        "need {}; the least that works is --ram {}MiB{}",
-       format_size(ram_bytes), session.context_tokens, format_size(session.needs.kv_bytes),
-       format_size(session.needs.activation_bytes), format_size(session.needs.table_bytes),
+       format_size(ram_bytes), sequences, session.context_tokens,
+       format_size(session.needs.kv_bytes), format_size(session.needs.activation_bytes),
+       format_size(session.needs.table_bytes),
        session.experts.empty() ? "a ring" : "a ring and a cache of experts", least_mib, or_context);
 }
 
@@ -81,11 +103,13 @@ HostNeeds host_needs(const SessionPlan& session, const Model& model, const Engin
       std::min(kFetchRows, rows) * row_staging_bytes(session.graph, model.tensors);
   needs.activation_bytes = session.layout.size_bytes;
   needs.reusable_activation_bytes = session.layout.size_bytes - session.decode_layout.size_bytes;
-  needs.kv_bytes = session.kv.size_bytes(session.context_tokens);
+  needs.kv_bytes = session.n_sequences * session.kv.size_bytes(session.context_tokens);
   needs.table_bytes =
       options.table_bytes + kFixedTableBytes +
       kTableBytesPerBlock * static_cast<std::int64_t>(session.blocks.blocks().size()) +
-      kTableBytesPerExpertRun * std::ssize(session.experts);
+      kTableBytesPerExpertRun * std::ssize(session.experts) +
+      // the first sequence's is in the fixed part
+      (session.n_sequences - 1) * session.kv.table_bytes(session.context_tokens);
   return needs;
 }
 
@@ -110,6 +134,8 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       0,
+                      1,
+                      0,
                       0,
                       {},
                       {},
@@ -117,24 +143,28 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       false};
   session.experts = expert_runs(session.graph, session.blocks);
-  session.kv = {spec.n_layers,  spec.n_kv_heads, spec.head_dim,
-                spec.value_dim, options.kv_type, spec.latent.has_value()};
+  session.kv = {spec.n_layers,  spec.n_kv_heads,  spec.head_dim,
+                spec.value_dim, options.kv_types, spec.latent.has_value()};
   session.context_tokens = options.context_tokens;
+  session.n_sequences = options.n_sequences;
   const std::int64_t most_rows = options.max_rows > 0 ? options.max_rows : session.context_tokens;
-  const std::int64_t batch =
+  session.micro_batch_tokens =
       options.micro_batch_tokens > 0
           ? options.micro_batch_tokens
           : default_micro_batch(session.graph, spec, model.tensors.weight_bytes());
-  const std::int64_t rows = std::min(batch, most_rows);
-  const std::int64_t logits_rows = std::min(rows, options.logits_rows);
+  const std::int64_t least_rows = session.n_sequences;
+  const std::int64_t rows = std::max(std::min(session.micro_batch_tokens, most_rows), least_rows);
+  const std::int64_t logits_rows = std::max(std::min(rows, options.logits_rows), least_rows);
   session.tile_columns = largest_block_rows(session.blocks, session.graph);
-  session.layout =
-      make_activation_layout(session.graph, spec, rows, logits_rows, session.tile_columns);
-  session.decode_layout = make_activation_layout(session.graph, spec, 1, 1, session.tile_columns);
+  session.layout = make_activation_layout(session.graph, spec, rows, logits_rows,
+                                          session.tile_columns, session.context_tokens);
+  session.decode_layout = make_activation_layout(session.graph, spec, least_rows, least_rows,
+                                                 session.tile_columns, session.context_tokens);
   session.needs = host_needs(session, model, options, ram_bytes, rows);
 
-  const CostModel costs({model.tensors, spec, session.graph, profile, options.kv_type});
-  auto chosen = choose_placement(session.graph, session.blocks, session.needs, costs, StepLoad{},
+  const CostModel costs({model.tensors, spec, session.graph, profile, options.kv_types});
+  const StepLoad decode{least_rows, least_rows, 0, least_rows};
+  auto chosen = choose_placement(session.graph, session.blocks, session.needs, costs, decode,
                                  options.overlap, options.ring_slots);
   if (const auto* infeasible = std::get_if<Infeasible>(&chosen))
     refuse(session, ram_bytes, infeasible->least_bytes);
@@ -154,9 +184,18 @@ std::int64_t least_ram_bytes(const Model& model, const EngineOptions& options,
   return least_limit_bytes(plan.graph, plan.blocks, plan.needs);
 }
 
+OpWork step_work(const SessionPlan& session, const Model& model, const Profile& profile,
+                 const StepLoad& load) {
+  const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.types});
+  OpWork sum;
+  for (const ComputeEntry& entry : session.plan_for(load.rows, load.logits_rows).compute)
+    sum += costs.work(entry, load);
+  return sum;
+}
+
 StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile,
                       const StepLoad& load, bool overlap) {
-  const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.type});
+  const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.types});
   const Plan& plan = session.plan_for(load.rows, load.logits_rows);
   const Placement& placement = session.placement();
   StepForecast result;

@@ -19,18 +19,20 @@ struct SessionPlan {
   BlockTable blocks;
   std::vector<Run> experts;  // expert_runs(): what the expert cache may hold
   KvShape kv;
-  ActivationLayout layout, decode_layout;  // of a micro-batch, of one row
+  ActivationLayout layout, decode_layout;  // of a micro-batch, of a row for each sequence
   HostNeeds needs;
   std::int64_t context_tokens = 0;       // as asked for: the KV cache is in whole pages
+  std::int64_t n_sequences = 1;          // each with a context of its own
+  std::int64_t micro_batch_tokens = 0;   // -ub, or its default; layout has no more rows than come
   std::int64_t tile_columns = 0;         // of the logits computed at once
   std::vector<Candidate> candidates;     // best first; [0] is taken
   Plan with_head, without_head, decode;  // over candidates[0].placement
   bool embedding_resident = false;
 
   const Placement& placement() const { return candidates.front().placement; }
-  // The plan that plays a step of this shape.
+  // The plan that plays a step of this shape; `decode` those of a row for each sequence at most.
   const Plan& plan_for(std::int64_t rows, std::int64_t logits_rows) const {
-    if (rows == 1 && logits_rows == 1) return decode;
+    if (rows <= n_sequences && logits_rows > 0) return decode;
     return logits_rows > 0 ? with_head : without_head;
   }
 };
@@ -44,6 +46,10 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
 // of a plan. Error(kUsage) as make_session_plan.
 std::int64_t least_ram_bytes(const Model& model, const EngineOptions& options,
                              const Profile& profile);
+
+// What one step of this shape moves and computes.
+OpWork step_work(const SessionPlan& session, const Model& model, const Profile& profile,
+                 const StepLoad& load);
 
 // Predicted time and bound of one step of this shape.
 struct StepForecast {

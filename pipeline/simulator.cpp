@@ -144,13 +144,13 @@ class Timeline {
 }  // namespace
 
 SimulatorOptions simulator_options(const Placement& placement, std::span<const Run> experts,
-                                   bool overlap, bool embedding_resident, bool one_row) {
+                                   bool overlap, bool embedding_resident, bool decode) {
   SimulatorOptions options{placement.ring_slots, overlap, embedding_resident};
   if (placement.expert_slots == 0) return options;
   options.expert_runs = experts;
   options.expert_read_ahead =
       expert_read_ahead(placement.expert_slots, placement.expert_slot_bytes);
-  options.expert_hit_rate = expected_hit_rate(placement, std::ssize(experts), one_row);
+  options.expert_hit_rate = expected_hit_rate(placement, std::ssize(experts), decode);
   return options;
 }
 

@@ -28,9 +28,9 @@ struct SimulatorOptions {
   std::int64_t expert_read_ahead = 0;
   double expert_hit_rate = 0;
 };
-// For a placement and steps of one row or more; `experts`: expert_runs() of its model.
+// For a placement and its decode steps, or larger ones; `experts`: expert_runs() of its model.
 SimulatorOptions simulator_options(const Placement& placement, std::span<const Run> experts,
-                                   bool overlap, bool embedding_resident, bool one_row);
+                                   bool overlap, bool embedding_resident, bool decode);
 
 // Steady state of playing `plan` again and again with `load`. Cost: three passes over the plan's
 // entries. Model: the CPU runs one entry at a time; the link moves one read at a time at the

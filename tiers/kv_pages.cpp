@@ -13,12 +13,16 @@ std::int64_t pages_of(std::int64_t tokens) { return (tokens + kKvPageTokens - 1)
 }  // namespace
 
 std::int64_t KvShape::page_bytes() const {
-  const std::int64_t dim = values_in_keys ? key_dim : key_dim + value_dim;
-  return n_kv_heads * kKvPageTokens * dim * kv_element_bytes(type);
+  const std::int64_t value_bytes = values_in_keys ? 0 : kv_bytes(types.values, value_dim);
+  return n_kv_heads * kKvPageTokens * (kv_bytes(types.keys, key_dim) + value_bytes);
 }
 
 std::int64_t KvShape::size_bytes(std::int64_t context_tokens) const {
   return align_up(n_layers * pages_of(context_tokens) * page_bytes(), kDirectAlignment);
+}
+
+std::int64_t KvShape::table_bytes(std::int64_t context_tokens) const {
+  return n_layers * pages_of(context_tokens) * static_cast<std::int64_t>(sizeof(std::byte*));
 }
 
 KvPages::KvPages(const KvShape& shape, std::int64_t context_tokens, Arena& arena, Budget& budget)

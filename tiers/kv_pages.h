@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "src/ops/op_table.h"
+#include "src/ops/kv_type.h"
 #include "tiers/arena.h"
 
 namespace windlass {
@@ -16,11 +16,12 @@ inline constexpr std::int64_t kKvPageTokens = 64;
 struct KvShape {
   std::int64_t n_layers = 0, n_kv_heads = 0;
   std::int64_t key_dim = 0, value_dim = 0;  // of a head
-  KvType type = KvType::kF16;
+  KvTypes types;
   bool values_in_keys = false;      // a value is the first value_dim elements of its key
   std::int64_t page_bytes() const;  // one page of one layer: K and V, or K alone
   std::int64_t size_bytes(
       std::int64_t context_tokens) const;  // all layers, rounded up to pages, 4 KiB each end
+  std::int64_t table_bytes(std::int64_t context_tokens) const;  // heap: the page tables
 };
 
 // One sequence's KV: reserve, commit and roll back. Owner-thread.

@@ -263,6 +263,7 @@ TransferId DiskLink::start(const Extent& extent, std::byte* destination, std::in
 }
 
 void DiskLink::poll() {
+  if (state_->in_flight == 0 && state_->queue.empty()) return;
   state_->drain(false);
   state_->submit_queued();
 }

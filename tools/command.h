@@ -42,6 +42,7 @@ int tokenize_command(const Invocation& invocation);
 int perplexity_command(const Invocation& invocation);
 int compare_command(const Invocation& invocation);
 int selftest_command(const Invocation& invocation);
+int bench_command(const Invocation& invocation);
 int plan_command(const Invocation& invocation);
 int profile_command(const Invocation& invocation);
 int doctor_command(const Invocation& invocation);

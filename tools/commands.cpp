@@ -99,6 +99,8 @@ constexpr Command kCommands[] = {
      compare_command},
     {"selftest", "the same prompt under many placements: is the answer the same?", declare_selftest,
      selftest_command},
+    {"bench", "how fast prompts and decode are, as llama-bench measures it", add_bench_options,
+     bench_command},
     {"plan", "what will be where, how fast, and why", declare_plan, plan_command},
     {"profile", "measure this machine and cache the result", declare_profile, profile_command},
     {"doctor", "what this machine offers, and what to do about what it lacks", declare_doctor,

@@ -22,7 +22,10 @@ Side open_side(Options options, const std::string& model) {
 std::string Side::settings() const {
   const EngineOptions engine = make_engine_options(options);
   return fmt::format(
-      "{} activations, {} KV, {}{}", options.exact ? "f32" : "8-bit", options.cache_type_k,
+      "{} activations, {} KV, {}{}", options.exact ? "f32" : "8-bit",
+      options.cache_type_k == options.cache_type_v
+          ? options.cache_type_k
+          : options.cache_type_k + "/" + options.cache_type_v,
       isa_name(engine.isa),
       options.micro_batch_tokens > 0 ? fmt::format(", -ub {}", options.micro_batch_tokens) : "");
 }

@@ -3,14 +3,26 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "src/ops/kv_type.h"
+
 namespace windlass {
 
 const std::map<std::string, std::string>& multi_letter_flags() {
   static const std::map<std::string, std::string> kFlags = {
       {"-ub", "--ubatch-size"},   {"-ctk", "--cache-type-k"},  {"-ctv", "--cache-type-v"},
-      {"-cnv", "--conversation"}, {"-sys", "--system-prompt"},
+      {"-cnv", "--conversation"}, {"-sys", "--system-prompt"}, {"-np", "--parallel"},
+      {"-pg", "--prompt-gen"},
   };
   return kFlags;
+}
+
+const std::vector<std::string>& kv_type_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const KvType type : kKvTypes) all.emplace_back(kv_type_name(type));
+    return all;
+  }();
+  return names;
 }
 
 void add_common_options(CLI::App& app, Options& o) {
@@ -27,20 +39,36 @@ void add_model_option(CLI::App& app, Options& o) {
   app.add_option("-m,--model", o.model, "GGUF file (of a split model: any shard)");
 }
 
-void add_cpu_options(CLI::App& app, Options& o) {
-  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
+namespace {
+
+void add_isa_option(CLI::App& app, Options& o) {
   app.add_option(
       "--isa", o.isa,
       "scalar | avx2 | avxvnni | avx512 | avx512vnni | avx512bf16 | amx; empty: the best");
 }
 
-void add_machine_options(CLI::App& app, Options& o) {
+}  // namespace
+
+void add_cpu_options(CLI::App& app, Options& o) {
+  app.add_option("-t,--threads", o.threads, "0: the cores that this process may use");
+  add_isa_option(app, o);
+}
+
+void add_budget_options(CLI::App& app, Options& o) {
   app.add_option("--ram", o.ram, "host memory of the whole process, such as 24GiB, or auto");
   app.add_option("--vram", o.vram, "GPU memory, such as 8GiB, or auto");
-  add_cpu_options(app, o);
+}
+
+void add_profile_options(CLI::App& app, Options& o) {
   app.add_option("--cache-dir", o.cache_dir,
                  "holds the machine profile; empty: $XDG_CACHE_HOME/windlass");
   app.add_option("--profile", o.profile, "use this machine profile instead of the cached one");
+}
+
+void add_machine_options(CLI::App& app, Options& o) {
+  add_budget_options(app, o);
+  add_cpu_options(app, o);
+  add_profile_options(app, o);
 }
 
 void add_engine_options(CLI::App& app, Options& o) {
@@ -58,10 +86,10 @@ void add_check_option(CLI::App& app, Options& o) {
 void add_step_options(CLI::App& app, Options& o) {
   app.add_option("--ubatch-size", o.micro_batch_tokens,
                  "(-ub) rows of a step computed at once; 0: by the model's shapes");
-  app.add_option("--cache-type-k", o.cache_type_k, "(-ctk) f16 | f32; K and V alike")
-      ->check(CLI::IsMember({"f16", "f32"}));
-  app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32; K and V alike")
-      ->check(CLI::IsMember({"f16", "f32"}));
+  app.add_option("--cache-type-k", o.cache_type_k, "(-ctk) f16 | f32 | bf16 | q8_0")
+      ->check(CLI::IsMember(kv_type_names()));
+  app.add_option("--cache-type-v", o.cache_type_v, "(-ctv) f16 | f32 | bf16 | q8_0")
+      ->check(CLI::IsMember(kv_type_names()));
   app.add_flag("--exact", o.exact, "f32 activations throughout");
 }
 
@@ -145,6 +173,39 @@ void add_plan_options(CLI::App& app, Options& o) {
   app.add_option(
       "--what-if", o.what_if,
       "another machine: [PROFILE.json,]k=v,... with ram, dram, nvme (rates such as 7GB/s), cores");
+}
+
+void add_bench_options(CLI::App& app, Options& o) {
+  const auto list = [&](const char* flags, std::vector<std::string>& values, const char* help) {
+    app.add_option(flags, values, help)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false);
+  };
+  BenchFlags& bench = o.bench;
+  list("-m,--model", o.models, "GGUF file, or a Hugging Face folder");
+  list("-p,--n-prompt", bench.n_prompt, "prompt tokens of a test pp; 0: no such test");
+  list("-n,--n-gen", bench.n_gen, "tokens of a test tg, one by one; 0: no such test");
+  list("--prompt-gen", bench.prompt_gen, "(-pg) PP,TG: a prompt and what follows it in one test");
+  list("-d,--n-depth", bench.n_depth, "tokens in the KV cache before the test");
+  list("--parallel", bench.n_seq, "(-np) sequences computed together");
+  list("-b,--batch-size", bench.batch_tokens, "tokens of a prompt given to the engine at once");
+  list("--ubatch-size", bench.micro_batch_tokens,
+       "(-ub) rows of a step computed at once; 0: by the model's shapes");
+  list("--cache-type-k", bench.type_k, "(-ctk) as for run");
+  list("--cache-type-v", bench.type_v, "(-ctv) as for run");
+  list("-t,--threads", bench.threads, "0: the cores that this process may use");
+  app.add_option("-r,--repetitions", bench.repetitions, "of each test");
+  app.add_option("-o,--output", bench.format, "md | csv | json | jsonl | sql")
+      ->check(CLI::IsMember({"md", "csv", "json", "jsonl", "sql"}));
+  app.add_flag("--no-warmup", bench.no_warmup, "measure at once, without a run before");
+  app.add_flag("--exact", o.exact, "f32 activations throughout");
+  app.add_flag("--no-overlap", o.no_overlap, "load each block when it is needed");
+  add_budget_options(app, o);
+  add_isa_option(app, o);
+  add_profile_options(app, o);
+  app.footer(
+      "Each flag of the tests may be repeated and take a list (512,1024) or a range\n"
+      "(first-last, first-last+step, first-last*factor): all combinations are run.");
 }
 
 void add_convert_options(CLI::App& app, Options& o) {

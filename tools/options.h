@@ -20,6 +20,17 @@ struct SynthShape {
   std::int64_t experts = 0, experts_used = 0;
 };
 
+// Lists as given: each flag may be repeated, each of its values be a list or a range
+// (bench_plan.h).
+struct BenchFlags {
+  std::vector<std::string> n_prompt = {"512"}, n_gen = {"128"}, prompt_gen, n_depth = {"0"};
+  std::vector<std::string> batch_tokens = {"2048"}, micro_batch_tokens = {"0"}, threads = {"0"};
+  std::vector<std::string> n_seq = {"1"}, type_k = {"f16"}, type_v = {"f16"};
+  std::int64_t repetitions = 5;
+  std::string format = "md";
+  bool no_warmup = false;
+};
+
 // Values as given; what they mean is checked where they are used.
 struct Options {
   bool json = false, verbose = false;
@@ -57,6 +68,8 @@ struct Options {
   std::int64_t chunks = 0, recall_tokens = 0;
   std::uint64_t eval_seed = 1;
 
+  BenchFlags bench;
+
   SynthShape shape;
   std::string weight_type = "q4_0", embd_type = "q8_0", output_type, tokenizer_from;
   bool tied = false, header_only = false;
@@ -66,11 +79,15 @@ struct Options {
 // Single-dash flags of several letters, as llama.cpp has them, by the long name that CLI11 knows
 // ("-ub").
 const std::map<std::string, std::string>& multi_letter_flags();
+// What -ctk and -ctv take.
+const std::vector<std::string>& kv_type_names();
 
 void add_common_options(CLI::App& app, Options& options);
 void add_model_option(CLI::App& app, Options& options);
 void add_cpu_options(CLI::App& app, Options& options);
-void add_machine_options(CLI::App& app, Options& options);
+void add_budget_options(CLI::App& app, Options& options);
+void add_profile_options(CLI::App& app, Options& options);
+void add_machine_options(CLI::App& app, Options& options);  // the three before
 void add_engine_options(CLI::App& app, Options& options);
 void add_step_options(CLI::App& app, Options& options);  // of those, what decides over the answer
 void add_check_option(CLI::App& app, Options& options);
@@ -87,6 +104,7 @@ void add_eval_text_options(CLI::App& app,
 void add_compare_options(CLI::App& app, Options& options);
 void add_side_options(CLI::App& app, Options& options);  // what one side of compare may have alone
 void add_plan_options(CLI::App& app, Options& options);
+void add_bench_options(CLI::App& app, Options& options);
 void add_convert_options(CLI::App& app, Options& options);
 void add_synth_options(CLI::App& app, Options& options);
 

@@ -34,12 +34,10 @@ void check_vram(const std::string& vram) {
   }
 }
 
-KvType kv_type(const Options& options) {
-  if (options.cache_type_k != options.cache_type_v) {
-    fail(ErrorCode::kUsage, "-ctk {} and -ctv {}: K and V must have the same type",
-         options.cache_type_k, options.cache_type_v);
-  }
-  return options.cache_type_k == "f32" ? KvType::kF32 : KvType::kF16;
+KvType kv_type(const std::string& name) {  // the flags let no other names through
+  const auto* found = std::find_if(std::begin(kKvTypes), std::end(kKvTypes),
+                                   [&](KvType type) { return name == kv_type_name(type); });
+  return *found;
 }
 
 std::optional<std::int64_t> ram_bytes(const Options& options) {
@@ -209,7 +207,7 @@ EngineOptions make_engine_options(const Options& options) {
   EngineOptions engine;
   engine.ram_bytes = ram_bytes(options);
   engine.micro_batch_tokens = options.micro_batch_tokens;
-  engine.kv_type = kv_type(options);
+  engine.kv_types = {kv_type(options.cache_type_k), kv_type(options.cache_type_v)};
   engine.activations = options.exact ? Activations::kExact : Activations::kInt8;
   engine.isa = choose_isa(options.isa);
   engine.threads = options.threads;

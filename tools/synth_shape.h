@@ -16,7 +16,7 @@ struct SynthModel {
   std::int64_t n_layers = 0, d_model = 0, d_ffn = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0,
                n_vocab = 0;
   std::int64_t n_experts = 0, n_experts_used = 0;  // 0: dense
-  std::int64_t context_length = 8192;
+  std::int64_t context_length = 131072;
   double rope_base = 500000.0;  // Llama 3's
   bool tied = false;
   DType weight_type = DType::kQ4_0, embd_type = DType::kQ8_0, output_type = DType::kQ4_0;

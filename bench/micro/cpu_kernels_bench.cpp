@@ -165,30 +165,60 @@ void matmul(benchmark::State& state, DType type, Form form, std::int64_t n_out, 
                                               benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// One layer's attention at the shape of a small model: 9 heads of 64, 3 kv heads, pages of 64.
-void attention(benchmark::State& state, KvType type, std::int64_t tokens, std::int64_t n_keys) {
-  constexpr std::int64_t kKvHeads = 3, kHeads = 9, kHeadDim = 64, kPageTokens = 64;
-  const std::int64_t n_pages = (n_keys + kPageTokens - 1) / kPageTokens;
-  const std::int64_t page_bytes = 2 * kKvHeads * kPageTokens * kHeadDim * kv_element_bytes(type);
+struct AttentionShape {
+  const char* name;
+  std::int64_t kv_heads, group, head_dim;
+};
+constexpr AttentionShape kSmallShape = {"9x64", 3, 3, 64}, kLargeShape = {"32x64", 8, 4, 64},
+                         kWideShape = {"32x128", 8, 4, 128};
+
+// One layer's attention of the last `tokens` of n_keys.
+void attention(benchmark::State& state, const AttentionShape& shape, KvType type,
+               std::int64_t tokens, std::int64_t n_keys) {
+  const auto [name, kv_heads, group, head_dim] = shape;
+  constexpr std::int64_t kPageTokens = 64;
+  const std::int64_t heads = kv_heads * group, n_pages = (n_keys + kPageTokens - 1) / kPageTokens;
+  const std::int64_t page_bytes = 2 * kv_heads * kPageTokens * kv_bytes(type, head_dim);
   std::vector<std::byte> storage(static_cast<std::size_t>(n_pages * page_bytes));
   std::vector<std::byte*> pages;
   for (std::int64_t p = 0; p < n_pages; ++p) pages.push_back(storage.data() + p * page_bytes);
-  std::vector<float> kv = activations(n_keys * kKvHeads * kHeadDim);
-  const Vectors keys = {kv.data(), kKvHeads * kHeadDim, 1, kHeadDim, kHeadDim};
-  table().kv_append[static_cast<int>(type)](
-      {keys, keys, pages.data(), 0, n_keys, kKvHeads, kHeadDim, kHeadDim, kPageTokens},
-      {0, n_keys});
-  std::vector<float> q = activations(tokens * kHeads * kHeadDim);
+  std::vector<float> kv = activations(n_keys * kv_heads * head_dim);
+  const Vectors keys = {kv.data(), kv_heads * head_dim, 1, head_dim, head_dim};
+  table().kv_append({keys,
+                     keys,
+                     pages.data(),
+                     0,
+                     n_keys,
+                     kv_heads,
+                     head_dim,
+                     head_dim,
+                     kPageTokens,
+                     {type, type}},
+                    {0, n_keys});
+  std::vector<float> q = activations(tokens * heads * head_dim);
   std::vector<float> out(q.size());
   std::vector<std::int32_t> positions;
   for (std::int64_t t = 0; t < tokens; ++t)
     positions.push_back(static_cast<std::int32_t>(n_keys - tokens + t));
   const KvSegment segment = {pages.data(), n_keys, 0, true};
-  const Vectors heads = {q.data(), kHeads * kHeadDim, kHeads, 0, kHeadDim};
-  const AttentionArgs args = {heads,       out.data(), &segment, 1,        positions.data(),
-                              tokens,      kHeads,     kKvHeads, kHeadDim, kHeadDim,
-                              kPageTokens, 0,          0.125f,   0.0f};
-  for (auto _ : state) run_op(team(), table().attention[static_cast<int>(type)], args);
+  const Vectors queries = {q.data(), heads * head_dim, heads, 0, head_dim};
+  AttentionArgs args = {queries,     out.data(), &segment, 1,        positions.data(),
+                        tokens,      heads,      kv_heads, head_dim, head_dim,
+                        kPageTokens, 0,          0.125f,   0.0f,     {type, type}};
+  const std::int64_t rows = tokens * heads, splits = n_splits(args);
+  std::vector<float> partials(static_cast<std::size_t>(splits * rows * partial_floats(head_dim)));
+  if (tokens == 1) args.partials = partials.data();
+  for (auto _ : state) {
+    run_op(team(), table().attention, args);
+    if (args.partials == nullptr) continue;
+    run_op(team(), table().merge_partials,
+           MergePartialsArgs{partials.data(), out.data(), splits, rows, head_dim});
+  }
+  const double keys_seen = static_cast<double>(n_keys) - 0.5 * static_cast<double>(tokens - 1);
+  state.counters["flop/s"] =
+      benchmark::Counter(4.0 * keys_seen * static_cast<double>(rows * head_dim),
+                         benchmark::Counter::kIsIterationInvariantRate);
+  state.SetBytesProcessed(state.iterations() * n_pages * page_bytes);
 }
 
 void elementwise(benchmark::State& state, std::int64_t rows) {
@@ -256,17 +286,20 @@ void register_others() {
   benchmark::RegisterBenchmark("plain_stream", plain_stream)->UseRealTime();
   benchmark::RegisterBenchmark("fma_peak_256", fma_peak_256)->UseRealTime();
   benchmark::RegisterBenchmark("empty_op", empty_op)->UseRealTime();
-  for (const std::int64_t n_keys : {64, 512, 4096}) {
-    benchmark::RegisterBenchmark(
-        ("attention/f16/decode/" + std::to_string(n_keys)).c_str(),
-        [=](benchmark::State& state) { attention(state, KvType::kF16, 1, n_keys); })
-        ->UseRealTime();
-  }
-  for (const KvType type : {KvType::kF16, KvType::kF32}) {
-    const std::string name = type == KvType::kF16 ? "f16" : "f32";
-    benchmark::RegisterBenchmark(("attention/" + name + "/prefill/512").c_str(),
-                                 [=](benchmark::State& state) { attention(state, type, 512, 512); })
-        ->UseRealTime();
+  for (const AttentionShape& shape : {kSmallShape, kLargeShape, kWideShape}) {
+    for (const KvType type : kKvTypes) {
+      const auto add = [&](const std::string& name, std::int64_t tokens, std::int64_t n_keys) {
+        benchmark::RegisterBenchmark(
+            ("attention/" + name + "/" + shape.name + "/" + kv_type_name(type)).c_str(),
+            [=](benchmark::State& state) { attention(state, shape, type, tokens, n_keys); })
+            ->UseRealTime();
+      };
+      for (const std::int64_t n_keys : {64, 512, 8192}) {
+        add("decode/" + std::to_string(n_keys), 1, n_keys);
+      }
+      add("prefill/512", 512, 512);
+      add("prefill/512@4096", 512, 4096 + 512);
+    }
   }
   for (const std::int64_t rows : {1, 512}) {
     benchmark::RegisterBenchmark(("norm_quantize_swiglu/" + std::to_string(rows)).c_str(),

@@ -3,7 +3,7 @@
 import json
 import random
 
-from harness import MIB, BenchError, disk_bytes, run, run_json, run_limited, summarise
+from harness import MIB, BenchError, disk_bytes, run, run_json, run_limited, summarise, summary_of
 
 PROMPT_TOKENS = 16
 # llama.cpp's rates in these cgroups depend on its buffers for the prompt: both run its benchmark's default prompt.
@@ -43,7 +43,7 @@ class Bench:
         return path
 
     def synth(self, path, *arguments):
-        run_json([self.windlass.binary, "synth", path, "--tokenizer", self.smollm2, "--json", *arguments])
+        self.windlass.synth(path, "--tokenizer", self.smollm2, *arguments)
 
     def ids(self, n):
         """A file with n random token ids, the same ones each time."""
@@ -65,11 +65,6 @@ def median(summary, key):
 def typical_error(rounds, key):
     """Median of a relative difference's size: signs must not cancel."""
     return summarise([abs(r[key]) for r in rounds])["median"]
-
-
-def summary_of(rounds):
-    keys = [key for key, value in rounds[0].items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    return {key: summarise([r.get(key) for r in rounds]) for key in keys}
 
 
 def interleaved(n_rounds, measure_ours, measure_peer):

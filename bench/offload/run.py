@@ -17,20 +17,12 @@ import os
 import pathlib
 import sys
 
-import cases
-import table
-from harness import ROOT, BenchError, Fio, LlamaCpp, Windlass, machine, machine_slug, run
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-
-def default_work_dir():
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return pathlib.Path(cache) / "windlass" / "bench"
-
-
-def default_peer():
-    venv = os.environ.get("WINDLASS_PEERS")
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return pathlib.Path(venv or pathlib.Path(cache) / "windlass-peers") / "bin" / "python"
+import cases  # noqa: E402
+import table  # noqa: E402
+from harness import (ROOT, BenchError, Fio, LlamaCpp, Windlass, default_peer, default_work_dir,  # noqa: E402
+                     fetch_smollm2, load_results, machine, machine_slug)
 
 
 def parse_arguments():
@@ -60,15 +52,6 @@ def clean(work_dir):
         path.unlink()
 
 
-def load_results(path):
-    if not path.exists():
-        return {"machine": machine(), "cases": {}}
-    results = json.loads(path.read_text())
-    if results["machine"]["cpu"] != machine()["cpu"]:
-        raise BenchError(f"{path} was measured on {results['machine']['cpu']}: give --results another name")
-    return results
-
-
 def save(results, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     results["cases"] = {name: results["cases"][name] for name in cases.CASES if name in results["cases"]}
@@ -86,11 +69,9 @@ def make_bench(args, names):
     if os.geteuid() != 0 and any(name.startswith(("offload", "smollm2-")) for name in names):
         raise BenchError("memory cgroups need root: use sudo, or --only memory or plan")
     (args.work_dir / "profile").mkdir(parents=True, exist_ok=True)
-    status, smollm2, err, _, _ = run([ROOT / "tools" / "fetch_smollm2.sh"])
-    if status != 0:
-        raise BenchError(f"fetch_smollm2.sh: {err.strip()}")
+    smollm2 = fetch_smollm2()
     windlass = Windlass(args.windlass, args.work_dir / "profile")
-    return cases.Bench(windlass, peer, fio, args.work_dir, pathlib.Path(smollm2.strip()), args.rounds)
+    return cases.Bench(windlass, peer, fio, args.work_dir, smollm2, args.rounds)
 
 
 def main():
@@ -103,7 +84,7 @@ def main():
         return 0
     names = chosen_cases(args.only)
     bench = make_bench(args, names)
-    results = load_results(args.results)
+    results = load_results(args.results, "cases")
     all_ok = True
     for name in names:
         print(f"{name}: {args.rounds} rounds", file=sys.stderr, flush=True)

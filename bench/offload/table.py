@@ -5,28 +5,15 @@
   bench/offload/table.py --check    fails if the README has another table (a test runs this)
 """
 
-import argparse
-import json
 import pathlib
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BEGIN = "<!-- offload: made by bench/offload/table.py from docs/measurements -->"
-END = "<!-- /offload -->"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import readme  # noqa: E402
+from readme import percent, spread  # noqa: E402
+
 MIB = 1 << 20
-
-
-def spread(summary, key, digits=2, scale=1.0):
-    """Median (lowest-highest), or a dash where it was not measured."""
-    figures = summary.get(key)
-    if not figures:
-        return "-"
-    middle, low, high = (figures[k] * scale for k in ("median", "min", "max"))
-    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
-
-
-def percent(summary, key):
-    return spread(summary, key, 0, 100) + " %" if summary.get(key) else "-"
 
 
 def settings_text(settings):
@@ -73,22 +60,12 @@ def plan_text(results):
             f"{spread(s, 'resident_bytes', 0, 1e-6)} MB resident."]
 
 
-def origin_text(results):
-    """Where and how the rows were measured; each distinct machine is named."""
-    machines = sorted({f"{m['cpu']}, {m['cores']} cores, {m['memory_gib']} GiB" for m in
-                       (case["machine"] for case in results["cases"].values())})
-    rounds = sorted({len(case["rounds"]) for case in results["cases"].values()})
-    dates = sorted({case["measured_utc"][:10] for case in results["cases"].values()})
-    return [f"Medians (lowest-highest) of {' or '.join(map(str, rounds))} interleaved rounds on {'; '.join(machines)}; "
-            f"{' to '.join(sorted({dates[0], dates[-1]}))}."]
-
-
 def short_text(results):
     """What the README shows."""
     if not results["cases"]:
         return "Nothing measured yet.\n"
-    parts = [speed_table(results), memory_table(results), plan_text(results), origin_text(results)]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    return readme.paragraphs([speed_table(results), memory_table(results), plan_text(results),
+                              readme.origin_text(results["cases"].values())])
 
 
 def check_table(results):
@@ -106,32 +83,5 @@ def whole_text(results):
     return short_text(results) + "\n" + "\n".join(check_table(results)) + "\n"
 
 
-def committed_text():
-    """The README's part: one section for each machine that has results."""
-    texts = [short_text(json.loads(path.read_text()))
-             for path in sorted((ROOT / "docs" / "measurements").glob("offload-*.json"))]
-    return "\n".join(texts) if texts else "Nothing measured yet.\n"
-
-
-def with_table(readme, text):
-    begin, end = readme.index(BEGIN) + len(BEGIN), readme.index(END)
-    return readme[:begin] + "\n" + text + readme[end:]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true")
-    args = parser.parse_args()
-    path = ROOT / "README.md"
-    readme = path.read_text()
-    wanted = with_table(readme, committed_text())
-    if args.check and readme != wanted:
-        print("README.md does not show docs/measurements: run bench/offload/table.py", file=sys.stderr)
-        return 1
-    if not args.check:
-        path.write_text(wanted)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(readme.update("offload", "bench/offload/table.py", short_text, __doc__))

@@ -2,7 +2,9 @@
 """Measures llama.cpp on one GGUF, through the C API that llama-cpp-python exposes.
 
 Prints one JSON object. Prompts and generated tokens are random ids (speed does not depend on which), each repetition starts
-from an empty KV cache, the first one warms up and is left out. Run it under memrun.sh to give it the memory that Windlass gets.
+from a KV cache of -d tokens, the first one warms up and is left out. Flash attention is on. Run it under memrun.sh to give it
+the memory that Windlass gets. With --on-request it prints an object after the warm-up, and then one for each line that comes on
+standard input: -r repetitions measured at that moment.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import ctypes
 import json
 import random
 import statistics
+import sys
 import time
 
 import llama_cpp as llama
@@ -32,6 +35,7 @@ def parse_arguments():
     parser.add_argument("--no-repack", action="store_true", help="leave weights as they lie in the file")
     parser.add_argument("-ctk", choices=KV_TYPES, default="f16")
     parser.add_argument("-ctv", choices=KV_TYPES, default="f16")
+    parser.add_argument("--on-request", action="store_true", help="measure when a line comes on standard input")
     return parser.parse_args()
 
 
@@ -55,6 +59,8 @@ class Peer:
         params.n_ubatch = MICRO_BATCH
         params.n_seq_max = args.np
         params.n_threads = params.n_threads_batch = args.t
+        # Not "auto": it would be left off without a word where it cannot be.
+        params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.type_k, params.type_v = KV_TYPES[args.ctk], KV_TYPES[args.ctv]
         self.batch_tokens = params.n_batch
         self.context = llama.llama_init_from_model(self.model, params)
@@ -63,9 +69,18 @@ class Peer:
         self.n_vocab = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self.model))
         self.batch = llama.llama_batch_init(self.batch_tokens, 0, 1)
         self.random = random.Random(7)
+        self.kept = 0  # tokens that stay in each sequence between repetitions
 
-    def clear(self):
-        llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
+    def fill(self, n_seq, depth):
+        """The depth's tokens, which are kept from now on."""
+        self.feed([(s, i) for s in range(n_seq) for i in range(depth)])
+        self.kept = depth
+
+    def roll_back(self, n_seq):
+        memory = llama.llama_get_memory(self.context)
+        for sequence in range(n_seq):
+            if not llama.llama_memory_seq_rm(memory, sequence, self.kept, -1):
+                raise SystemExit("llama.cpp cannot shorten a sequence of this model")
 
     def feed(self, places):
         """Computes one random token at each (sequence, position); logits of the last."""
@@ -86,10 +101,8 @@ class Peer:
 
 def one_round(peer, args):
     """Seconds of prefill and of decode."""
-    peer.clear()
+    peer.roll_back(args.np)
     sequences = range(args.np)
-    if args.d:
-        peer.feed([(s, i) for s in sequences for i in range(args.d)])
     begin = time.perf_counter()
     for s in sequences:
         if args.p:
@@ -100,25 +113,37 @@ def one_round(peer, args):
     return middle - begin, time.perf_counter() - middle
 
 
+def settings(peer, args):
+    return {
+        "engine": "llama.cpp", "version": llama.__version__, "system": llama.llama_print_system_info().decode().strip(),
+        "model": args.model.split("/")[-1], "n_prompt": args.p, "n_gen": args.n, "n_seq": args.np, "depth": args.d,
+        "threads": args.t, "load_mode": args.load_mode, "repack": not args.no_repack, "flash_attn": True,
+        "ctk": args.ctk, "ctv": args.ctv, "repetitions": args.r, "load_s": peer.load_s}
+
+
+def measure(peer, args):
+    rounds = [one_round(peer, args) for _ in range(args.r)]
+    prefill_s = statistics.median(r[0] for r in rounds)
+    decode_s = statistics.median(r[1] for r in rounds)
+    return {"prefill_tok_s": args.p * args.np / prefill_s if args.p else None,
+            "decode_tok_s": args.n * args.np / decode_s if args.n else None,
+            "s_per_step": decode_s / args.n if args.n else None}
+
+
 def main():
     args = parse_arguments()
     silent = llama.llama_log_callback(lambda level, text, user: None)  # must outlive its use
     llama.llama_log_set(silent, ctypes.c_void_p(0))
     llama.llama_backend_init()
     peer = Peer(args)
+    peer.fill(args.np, args.d)
     one_round(peer, args)
-    rounds = [one_round(peer, args) for _ in range(args.r)]
-    prefill_s = statistics.median(r[0] for r in rounds)
-    decode_s = statistics.median(r[1] for r in rounds)
-    print(json.dumps({
-        "engine": "llama.cpp", "version": llama.__version__, "model": args.model.split("/")[-1],
-        "n_prompt": args.p, "n_gen": args.n, "n_seq": args.np, "depth": args.d, "threads": args.t,
-        "load_mode": args.load_mode, "repack": not args.no_repack, "ctk": args.ctk, "ctv": args.ctv,
-        "repetitions": args.r, "load_s": peer.load_s,
-        "prefill_tok_s": args.p * args.np / prefill_s if args.p else None,
-        "decode_tok_s": args.n * args.np / decode_s if args.n else None,
-        "s_per_step": decode_s / args.n if args.n else None,
-    }))
+    if not args.on_request:
+        print(json.dumps({**settings(peer, args), **measure(peer, args)}))
+        return
+    print(json.dumps(settings(peer, args)), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(measure(peer, args)), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@
 
 namespace windlass {
 
-const std::int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                    1,    13,   25,  38,  53,  69,  89,  113};
-const std::int8_t kFp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+namespace {
 
-const std::uint16_t kIq2XxsCodes[256] = {
+// Entries are vectors of weights: weight j is the index of a value, in bits 2j, 2j + 1 (3j to 3j +
+// 2 in IQ3).
+constexpr std::uint16_t kIq2XxsCodes[256] = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0014, 0x0020, 0x0022, 0x0028, 0x002a, 0x0041,
     0x0044, 0x0050, 0x0058, 0x0061, 0x0064, 0x0080, 0x0082, 0x008a, 0x00a2, 0x0101, 0x0104, 0x0110,
     0x0115, 0x0140, 0x0184, 0x0198, 0x0200, 0x0202, 0x0222, 0x0282, 0x0401, 0x0404, 0x0410, 0x0421,
@@ -33,7 +33,7 @@ const std::uint16_t kIq2XxsCodes[256] = {
     0xa200, 0xa418, 0xa850, 0xa904,
 };
 
-const std::uint16_t kIq2XsCodes[512] = {
+constexpr std::uint16_t kIq2XsCodes[512] = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0014, 0x0016, 0x0019, 0x0020, 0x0022, 0x0025,
     0x0028, 0x0041, 0x0044, 0x0046, 0x0049, 0x0050, 0x0052, 0x0055, 0x0058, 0x0061, 0x0064, 0x0080,
     0x0082, 0x0085, 0x0088, 0x0091, 0x0094, 0x0099, 0x00a0, 0x0101, 0x0104, 0x0106, 0x0109, 0x0110,
@@ -79,7 +79,7 @@ const std::uint16_t kIq2XsCodes[512] = {
     0xa8a8, 0xa904, 0xa984, 0xa986, 0xaa28, 0xaa2a, 0xaa91, 0xaaaa,
 };
 
-const std::uint16_t kIq2SCodes[1024] = {
+constexpr std::uint16_t kIq2SCodes[1024] = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0014, 0x0016, 0x0019, 0x0020, 0x0022, 0x0025,
     0x0028, 0x0041, 0x0044, 0x0046, 0x0049, 0x0050, 0x0052, 0x0055, 0x0058, 0x0061, 0x0064, 0x0066,
     0x0069, 0x0080, 0x0082, 0x0085, 0x0088, 0x0091, 0x0094, 0x00a0, 0x00a5, 0x00aa, 0x0101, 0x0104,
@@ -168,7 +168,7 @@ const std::uint16_t kIq2SCodes[1024] = {
     0xaa22, 0xaa28, 0xaa88, 0xaaaa,
 };
 
-const std::uint16_t kIq3XxsCodes[256] = {
+constexpr std::uint16_t kIq3XxsCodes[256] = {
     0x0000, 0x0002, 0x0004, 0x0009, 0x000b, 0x000f, 0x0010, 0x0012, 0x0019, 0x0022, 0x003b, 0x003d,
     0x0041, 0x0043, 0x0048, 0x004a, 0x0051, 0x0055, 0x0058, 0x005a, 0x0061, 0x006c, 0x0078, 0x0080,
     0x0082, 0x0084, 0x0089, 0x0090, 0x0092, 0x0099, 0x009b, 0x009f, 0x00a9, 0x00af, 0x00bd, 0x00c1,
@@ -193,7 +193,7 @@ const std::uint16_t kIq3XxsCodes[256] = {
     0x0f40, 0x0f42, 0x0f54, 0x0f98,
 };
 
-const std::uint16_t kIq3SCodes[512] = {
+constexpr std::uint16_t kIq3SCodes[512] = {
     0x0000, 0x0001, 0x0002, 0x0005, 0x0007, 0x0008, 0x0009, 0x000a, 0x000c, 0x000e, 0x0010, 0x0011,
     0x0015, 0x001b, 0x0020, 0x0022, 0x0025, 0x0027, 0x0029, 0x002b, 0x0030, 0x0032, 0x0039, 0x003c,
     0x003f, 0x0040, 0x0041, 0x0042, 0x0044, 0x0048, 0x0049, 0x004d, 0x0050, 0x0053, 0x0057, 0x0059,
@@ -239,7 +239,7 @@ const std::uint16_t kIq3SCodes[512] = {
     0x0f0b, 0x0f10, 0x0f28, 0x0f52, 0x0f62, 0x0f82, 0x0f99, 0x0fc0,
 };
 
-const std::uint16_t kIq1Codes[2048] = {
+constexpr std::uint16_t kIq1Codes[2048] = {
     0x0000, 0x0002, 0x0005, 0x0008, 0x000a, 0x0011, 0x0015, 0x0020, 0x0022, 0x0028, 0x002a, 0x0045,
     0x0051, 0x0054, 0x0056, 0x0065, 0x0080, 0x0082, 0x0088, 0x008a, 0x0095, 0x00a0, 0x00a2, 0x00a8,
     0x00aa, 0x0104, 0x0105, 0x0111, 0x0114, 0x0116, 0x0119, 0x011a, 0x0125, 0x0141, 0x0146, 0x0149,
@@ -412,5 +412,60 @@ const std::uint16_t kIq1Codes[2048] = {
     0xaa00, 0xaa02, 0xaa08, 0xaa0a, 0xaa20, 0xaa22, 0xaa28, 0xaa2a, 0xaa51, 0xaa54, 0xaa56, 0xaa80,
     0xaa82, 0xaa88, 0xaa8a, 0xaa95, 0xaaa0, 0xaaa2, 0xaaa8, 0xaaaa,
 };
+
+// value(index) of each weight of each entry, as bytes.
+template <typename Vector, int kBits, int kSize, typename Value>
+constexpr Codebook<Vector, kSize> expand(const std::uint16_t (&codes)[kSize], Value value) {
+  Codebook<Vector, kSize> book = {};
+  for (int i = 0; i < kSize; ++i) {
+    for (int j = 0; j < int{sizeof(Vector)}; ++j) {
+      const int index = codes[i] >> (kBits * j) & ((1 << kBits) - 1);
+      const auto byte = static_cast<std::uint8_t>(value(index));
+      book.vectors[i] |= static_cast<Vector>(Vector{byte} << (8 * j));
+    }
+  }
+  return book;
+}
+
+// Of 7 bits, the eighth sign makes their number even.
+template <int kSize>
+constexpr Codebook<std::uint64_t, kSize> sign_masks() {
+  Codebook<std::uint64_t, kSize> book = {};
+  for (int i = 0; i < kSize; ++i) {
+    int set = 0;
+    for (int j = 0; j < 8; ++j) {
+      const bool negative = kSize > 128 || j < 7 ? (i >> j & 1) != 0 : set % 2 != 0;
+      set += negative ? 1 : 0;
+      if (negative) book.vectors[i] |= std::uint64_t{0xff} << (8 * j);
+    }
+  }
+  return book;
+}
+
+constexpr int iq2_value(int index) { return 8 + 17 * index + (index >> 1); }  // 8, 25, 43
+constexpr int iq3_xxs_value(int index) { return 4 + 8 * index + (index == 7 ? 2 : 0); }
+constexpr int iq3_s_value(int index) { return 2 * index + 1; }
+constexpr int iq1_value(int index) { return 8 * (index - 1); }
+
+}  // namespace
+
+const std::int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                    1,    13,   25,  38,  53,  69,  89,  113};
+const std::int8_t kFp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+constinit const Codebook<std::uint64_t, 256> kIq2XxsVectors =
+    expand<std::uint64_t, 2>(kIq2XxsCodes, iq2_value);
+constinit const Codebook<std::uint64_t, 512> kIq2XsVectors =
+    expand<std::uint64_t, 2>(kIq2XsCodes, iq2_value);
+constinit const Codebook<std::uint64_t, 1024> kIq2SVectors =
+    expand<std::uint64_t, 2>(kIq2SCodes, iq2_value);
+constinit const Codebook<std::uint32_t, 256> kIq3XxsVectors =
+    expand<std::uint32_t, 3>(kIq3XxsCodes, iq3_xxs_value);
+constinit const Codebook<std::uint32_t, 512> kIq3SVectors =
+    expand<std::uint32_t, 3>(kIq3SCodes, iq3_s_value);
+constinit const Codebook<std::uint64_t, 2048> kIq1Vectors =
+    expand<std::uint64_t, 2>(kIq1Codes, iq1_value);
+constinit const Codebook<std::uint64_t, 256> kSignMasks = sign_masks<256>();
+constinit const Codebook<std::uint64_t, 128> kEvenSignMasks = sign_masks<128>();
 
 }  // namespace windlass

@@ -10,14 +10,23 @@ namespace windlass {
 extern const std::int8_t kIq4Values[16];
 extern const std::int8_t kFp4Values[16];
 
-// An entry is a vector of 8 weights (of 4 in IQ3), packed: weight j is the index of a value, in
-// bits 2j, 2j + 1 (3j to 3j + 2 in IQ3). IQ2 values: 8, 25, 43. IQ1: -1, 0, 1. IQ3_XXS: 4, 12, 20,
-// 28, 36, 44, 52, 62. IQ3_S: 1, 3, .. 15.
-extern const std::uint16_t kIq2XxsCodes[256];
-extern const std::uint16_t kIq2XsCodes[512];
-extern const std::uint16_t kIq2SCodes[1024];
-extern const std::uint16_t kIq3XxsCodes[256];
-extern const std::uint16_t kIq3SCodes[512];
-extern const std::uint16_t kIq1Codes[2048];  // IQ1_S and IQ1_M
+// Vectors of 8 weights (of 4 in IQ3), a signed byte each, the first in the lowest byte. IQ2 values:
+// 8, 25, 43. IQ3_XXS: 4, 12, 20, 28, 36, 44, 52, 62. IQ3_S: 1, 3, .. 15. IQ1_S and IQ1_M: -1, 0, 1,
+// times 8.
+template <typename Vector, int kSize>
+struct Codebook {
+  Vector vectors[kSize];
+};
+extern const Codebook<std::uint64_t, 256> kIq2XxsVectors;
+extern const Codebook<std::uint64_t, 512> kIq2XsVectors;
+extern const Codebook<std::uint64_t, 1024> kIq2SVectors;
+extern const Codebook<std::uint32_t, 256> kIq3XxsVectors;
+extern const Codebook<std::uint32_t, 512> kIq3SVectors;
+extern const Codebook<std::uint64_t, 2048> kIq1Vectors;
+
+// Signs of 8 weights as bytes of 0 or 0xff; those stored as 7 bits have an eighth that makes their
+// number even.
+extern const Codebook<std::uint64_t, 256> kSignMasks;
+extern const Codebook<std::uint64_t, 128> kEvenSignMasks;
 
 }  // namespace windlass

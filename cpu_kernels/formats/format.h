@@ -8,11 +8,15 @@
 // One that multiplies with q8 activations also has
 //   kCodes: what the bytes of load_codes are;
 //   kScaleWeights: how many weights share a scale, 32 or 16;
+//   kZeroPoint: what unsigned codes have added, a power of two, or 0;
+//   kHasOffset: whether weights have an offset, such that
+//     weight = d * (code - kZeroPoint) [+ offset];
 //   kPartBlocks: how many q8 blocks of 32 weights load_codes unpacks at once;
 //   load_scales<V>(rows, at, d, offset): of the block at byte `at` of kLanes rows; one of each for
-//     kScaleWeights weights, such that weight = d * code + offset. Signed codes have no offset.
+//     kScaleWeights weights. Written alone where kHasOffset: offset.
 //   load_codes<V>(rows, at, part, steps): the codes of part `part` of that block; steps[8 * b + j]
 //     holds codes 4j .. 4j+3 of its q8 block b, for kLanes rows.
+// d times 1.5 * 2^23 has to be a float, and exact: 22 bits of mantissa are what d may have.
 #pragma once
 
 #include <cstdint>

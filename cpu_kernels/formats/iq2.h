@@ -4,66 +4,54 @@
 #pragma once
 
 #include "cpu_kernels/formats/codebooks.h"
-#include "cpu_kernels/formats/format.h"
+#include "cpu_kernels/formats/row_codes.h"
 
 namespace windlass {
 namespace {
 
-// Signs that are stored as 7 bits: the eighth makes their number even.
-inline unsigned even_signs(unsigned seven) {
-  return seven | static_cast<unsigned>(__builtin_popcount(seven) & 1) << 7;
-}
-
-// -1 where bit j of the signs is set, else 1. Plain integer arithmetic, here and below, for the
-// compiler to make vectors of.
-inline int sign_of(unsigned signs, int j) { return 1 - 2 * static_cast<int>(signs >> j & 1u); }
-
-inline void put_iq2_vector(unsigned codes, unsigned signs, float scale, float* out) {
-  for (int j = 0; j < 8; ++j) {
-    const int code = static_cast<int>(codes >> (2 * j) & 3u);
-    const int magnitude = 8 + 17 * code + (code >> 1);  // 8, 25, 43
-    out[j] = scale * static_cast<float>(magnitude * sign_of(signs, j));
-  }
-}
-
-inline float iq2_scale(float d, int scale) {
+inline float iq2_scale(float d, unsigned scale) {
   return d * (0.5f + static_cast<float>(scale)) * 0.25f;
+}
+
+// 16 scales, two a byte.
+inline void put_iq2_scales(float d, const std::uint8_t* bytes, float* scales) {
+  for (int g = 0; g < 16; ++g) {
+    scales[g] = iq2_scale(d, static_cast<unsigned>(bytes[g / 2]) >> (4 * (g % 2)) & 15u);
+  }
 }
 
 // f16 d, then for 32 weights 4 bytes of codebook indices and 32 bits: 4 times 7 signs, the scale.
 template <>
-struct Format<DType::kIQ2_XXS> {
+struct Format<DType::kIQ2_XXS> : RowCodes<Format<DType::kIQ2_XXS>> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 66;
-  template <class V>
-  static void dequantize(const std::uint8_t* from, float* out, std::int64_t n) {
-    for (; n > 0; n -= 256, from += kBlockBytes) {
-      const float d = half_at<V>(from);
-      for (int b = 0; b < 8; ++b) {
-        const std::uint8_t* indices = from + 2 + 8 * b;
-        std::uint32_t bits;
-        __builtin_memcpy(&bits, indices + 4, sizeof bits);
-        const float scale = iq2_scale(d, static_cast<int>(bits >> 28));
-        for (int k = 0; k < 4; ++k, out += 8) {
-          put_iq2_vector(kIq2XxsCodes[indices[k]], even_signs(bits >> (7 * k) & 127u), scale, out);
-        }
-      }
+  static constexpr int kScaleWeights = 32;
+  static void unpack_scales(const std::uint8_t* block, float* scales) {
+    const float d = half_of_bits(u16_at(block));
+    for (int b = 0; b < 8; ++b) scales[b] = iq2_scale(d, u32_at(block + 6 + 8 * b) >> 28);
+  }
+  static void unpack_codes(const std::uint8_t* block, int part, std::uint8_t* codes) {
+    const std::uint8_t* indices = block + 2 + 8 * part;
+    const std::uint32_t bits = u32_at(indices + 4);
+    for (int k = 0; k < 4; ++k) {
+      put_signed(kIq2XxsVectors.vectors[indices[k]], kEvenSignMasks.vectors[bits >> (7 * k) & 127u],
+                 codes + 8 * k);
     }
   }
 };
 
 // f16 d, 32 times 16 bits (9 of codebook index, 7 signs), 8 bytes of two scales.
 template <>
-struct Format<DType::kIQ2_XS> {
+struct Format<DType::kIQ2_XS> : RowCodes<Format<DType::kIQ2_XS>> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 74;
-  template <class V>
-  static void dequantize(const std::uint8_t* from, float* out, std::int64_t n) {
-    for (; n > 0; n -= 256, from += kBlockBytes) {
-      const float d = half_at<V>(from);
-      for (int k = 0; k < 32; ++k, out += 8) {
-        const unsigned word = from[2 + 2 * k] | static_cast<unsigned>(from[3 + 2 * k]) << 8;
-        const int scale = from[66 + k / 4] >> (4 * (k / 2 % 2)) & 15;
-        put_iq2_vector(kIq2XsCodes[word & 511u], even_signs(word >> 9), iq2_scale(d, scale), out);
-      }
+  static constexpr int kScaleWeights = 16;
+  static void unpack_scales(const std::uint8_t* block, float* scales) {
+    put_iq2_scales(half_of_bits(u16_at(block)), block + 66, scales);
+  }
+  static void unpack_codes(const std::uint8_t* block, int part, std::uint8_t* codes) {
+    for (int k = 0; k < 4; ++k) {
+      const unsigned word = u16_at(block + 2 + 8 * part + 2 * k);
+      put_signed(kIq2XsVectors.vectors[word & 511u], kEvenSignMasks.vectors[word >> 9],
+                 codes + 8 * k);
     }
   }
 };
@@ -71,17 +59,18 @@ struct Format<DType::kIQ2_XS> {
 // f16 d, 32 low bytes of codebook indices, 32 bytes of signs, 8 bytes with the high 2 bits of four
 // indices each, 8 bytes of two scales.
 template <>
-struct Format<DType::kIQ2_S> {
+struct Format<DType::kIQ2_S> : RowCodes<Format<DType::kIQ2_S>> {
   static constexpr std::int64_t kBlockWeights = 256, kBlockBytes = 82;
-  template <class V>
-  static void dequantize(const std::uint8_t* from, float* out, std::int64_t n) {
-    for (; n > 0; n -= 256, from += kBlockBytes) {
-      const float d = half_at<V>(from);
-      for (int k = 0; k < 32; ++k, out += 8) {
-        const unsigned high = from[66 + k / 4] >> (2 * (k % 4)) & 3u;
-        const int scale = from[74 + k / 4] >> (4 * (k / 2 % 2)) & 15;
-        put_iq2_vector(kIq2SCodes[from[2 + k] | high << 8], from[34 + k], iq2_scale(d, scale), out);
-      }
+  static constexpr int kScaleWeights = 16;
+  static void unpack_scales(const std::uint8_t* block, float* scales) {
+    put_iq2_scales(half_of_bits(u16_at(block)), block + 74, scales);
+  }
+  static void unpack_codes(const std::uint8_t* block, int part, std::uint8_t* codes) {
+    const unsigned high = block[66 + part];
+    for (int k = 0; k < 4; ++k) {
+      const unsigned index = block[2 + 4 * part + k] | (high >> (2 * k) & 3u) << 8;
+      put_signed(kIq2SVectors.vectors[index], kSignMasks.vectors[block[34 + 4 * part + k]],
+                 codes + 8 * k);
     }
   }
 };

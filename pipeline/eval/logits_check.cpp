@@ -22,6 +22,8 @@ bool is_half(const Model& model) {
   return has_type(model, DType::kF16) || has_type(model, DType::kBF16);
 }
 
+bool has(const KvTypes& types, KvType type) { return types.keys == type || types.values == type; }
+
 bool same_bits(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
 }
@@ -56,7 +58,9 @@ Tolerance tolerance_for(const Model& model, const EngineOptions& options,
     tolerance = {"quantised weights, 8-bit activations", 5e-1, 8e-2};
   } else if (options.activations != Activations::kExact && has_type(model, DType::kBF16)) {
     tolerance = {"BF16 weights, bf16 activations on some instruction sets", 2e-1, 2e-2};
-  } else if (options.kv_type == KvType::kF16 || is_half(model)) {
+  } else if (has(options.kv_types, KvType::kQ8_0) || has(options.kv_types, KvType::kBF16)) {
+    tolerance = {"q8_0 or bf16 KV cache", 2e-1, 1.8e-2};
+  } else if (has(options.kv_types, KvType::kF16) || is_half(model)) {
     tolerance = {"F16 weights or KV cache", 6e-2, 5e-3};
   } else if (is_quantised(model)) {
     tolerance = {"quantised weights, f32 activations", 5e-4, 5e-5};

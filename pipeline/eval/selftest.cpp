@@ -174,8 +174,9 @@ class Selftest {
     row.max_abs = larger(row.max_abs, check.max_abs());
     row.mean_abs = larger(row.mean_abs, check.mean_abs());
     if (row.result != CaseResult::kSame) return;
-    row.difference = expectation == Expectation::kSameBits ? check.first_difference()
-                                                           : check.beyond(report_.tolerance);
+    row.difference = expectation == Expectation::kSameBits
+                         ? check.first_difference()
+                         : check.beyond(tolerance_for(model_, row.tested.options, reference_));
     if (!row.difference) return;
     row.result = CaseResult::kDiffers;
     const bool decoded = row.difference->position >= n_tokens_ - decoded_tokens(n_tokens_);

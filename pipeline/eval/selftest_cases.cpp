@@ -31,7 +31,8 @@ const char* budget_name(int quarters) {
 
 class Cases {
  public:
-  Cases(const Model& model, const SelftestInput& input, const Profile& profile) : input_(input) {
+  Cases(const Model& model, const SelftestInput& input, const Profile& profile)
+      : input_(input), spec_(model.spec) {
     budgets_ = budgets_of(model, input.base, profile);
     ceiling_bytes_ = input.base.ram_bytes ? *input.base.ram_bytes : auto_ram_bytes();
     budgets_.all_bytes = std::min(budgets_.all_bytes, ceiling_bytes_);
@@ -51,6 +52,7 @@ class Cases {
         add_threads();
         add_schedules();
         add_row_counts();
+        add_kv_types();
       } else {
         add_budget(0, 0);
         add_budget(2, 1);
@@ -127,8 +129,20 @@ class Cases {
           [&](EngineOptions& options) { options.micro_batch_tokens = rows; });
     }
   }
+  void add_kv_types() {
+    const KvTypes& base = input_.base.kv_types;
+    if (base.keys == KvType::kQ8_0 && base.values == KvType::kQ8_0) return;
+    auto& added = add("q8_0 KV", Expectation::kWithinTolerance, [](EngineOptions& options) {
+      options.kv_types = {KvType::kQ8_0, KvType::kQ8_0};
+    });
+    if (!kv_type_fits(KvType::kQ8_0, spec_.head_dim) ||
+        !kv_type_fits(KvType::kQ8_0, spec_.value_dim)) {
+      added.skip_reason = fmt::format("blocks of {} do not divide its heads", kKvBlock);
+    }
+  }
 
   const SelftestInput& input_;
+  const ModelSpec& spec_;
   Budgets budgets_;
   std::int64_t ceiling_bytes_ = 0;
   std::vector<SelftestCase> cases_;

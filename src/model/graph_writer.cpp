@@ -117,6 +117,11 @@ void GraphWriter::linear(const std::string& part, const Affine& linear, const Ma
   add_bias(part, linear.bias, out);
 }
 
+void GraphWriter::linears(std::initializer_list<Linear> linears, const MatMulInput& in) {
+  for (const Linear& one : linears) product(one.part, one.linear.weight, in, one.out);
+  for (const Linear& one : linears) add_bias(one.part, one.linear.bias, one.out);
+}
+
 void GraphWriter::routed_linear(const std::string& part, const ExpertMatrices& matrices,
                                 const MatMulInput& in, const View& out) {
   GraphOp& routed = product(part, matrices.weight, in, out);
@@ -136,6 +141,35 @@ void GraphWriter::linear_by_vector(const std::string& part, const VectorMatrices
   stacked.n_stacked = in.vectors;
   stacked.matrix_rows = matrices.rows;
   stacked.transposed = matrices.transposed;
+}
+
+// Rows of a tiled output are handed on tile by tile; those of a transposed weight are inputs, which
+// add up.
+bool GraphWriter::rows_independent(const GraphOp& op) const {
+  return op.kind == OpKind::kMatMul && op.stack != StackKind::kByVector &&
+         !graph_.buffer(op.out.buffer).tiled && !table_.at(op.weight).transposed;
+}
+
+LayerGraph GraphWriter::take() {
+  const auto overlap = [&](const View& a, const View& b) {
+    return a.buffer == b.buffer && a.column < b.column + graph_.width_of(b) &&
+           b.column < a.column + graph_.width_of(a);
+  };
+  const auto depends = [&](const GraphOp& a, const GraphOp& b) {
+    return overlap(a.out, b.out) || a.out.buffer == b.in.buffer || b.out.buffer == a.in.buffer;
+  };
+  std::int32_t number = -1;
+  auto first = graph_.ops.begin();  // of the products with this number
+  for (auto op = graph_.ops.begin(); op != graph_.ops.end(); ++op) {
+    if (!rows_independent(*op)) continue;
+    const bool follows = op != graph_.ops.begin() && std::prev(op)->independent >= 0;
+    if (!follows || std::any_of(first, op, [&](const GraphOp& a) { return depends(a, *op); })) {
+      ++number;
+      first = op;
+    }
+    op->independent = number;
+  }
+  return std::move(graph_);
 }
 
 }  // namespace windlass

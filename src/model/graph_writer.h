@@ -45,12 +45,20 @@ class GraphWriter {
   // these live until the next call.
   MatMulInput matmul_input(const std::string& part, const View& in, std::initializer_list<Affine> readers);
   void linear(const std::string& part, const Affine& linear, const MatMulInput& in, const View& out, bool accumulate = false);
+  // All products first, then the biases: products in a row can run together.
+  struct Linear {
+    std::string part;
+    const Affine& linear;
+    View out;
+  };
+  void linears(std::initializer_list<Linear> linears, const MatMulInput& in);
   // The product of each routed row with its expert's matrix. REQUIRES begin_rows(kRouted).
   void routed_linear(const std::string& part, const ExpertMatrices& matrices, const MatMulInput& in, const View& out);
   // The product of each vector of `in` with its own matrix: that vector of `out`. A transposed product takes f32.
   void linear_by_vector(const std::string& part, const VectorMatrices& matrices, const View& in, const View& out);
 
-  LayerGraph take() { return std::move(graph_); }
+  // Numbers the independent products on the way out.
+  LayerGraph take();
 
  private:
   // What a product with this weight takes its activations as.
@@ -59,6 +67,7 @@ class GraphWriter {
   BufferId rounded_buffer(BufferKind kind, std::int64_t width, std::int64_t vectors);
   GraphOp& product(const std::string& part, TensorId weight, const MatMulInput& in, const View& out);
   void add_bias(const std::string& part, TensorId bias, const View& out);
+  bool rows_independent(const GraphOp& op) const;
 
   const ModelSpec& spec_;
   const TensorTable& table_;

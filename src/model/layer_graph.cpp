@@ -130,9 +130,10 @@ void DecoderBuilder::add_qkv(const LayerWeights& layer, const View& in) {
     return;
   }
   const std::int64_t q = spec_.q_dim(), k = spec_.k_dim(), v = spec_.v_dim();
-  writer_.linear("attn_q", layer.q, input, columns(qkv_, 0, q));
-  writer_.linear("attn_k", layer.k, input, columns(qkv_, q, k));
-  writer_.linear("attn_v", layer.v, input, columns(qkv_, q + k, v));
+  writer_.linears({{"attn_q", layer.q, columns(qkv_, 0, q)},
+                   {"attn_k", layer.k, columns(qkv_, q, k)},
+                   {"attn_v", layer.v, columns(qkv_, q + k, v)}},
+                  input);
 }
 
 void DecoderBuilder::add_attention(const LayerWeights& layer, std::int64_t index) {
@@ -164,9 +165,11 @@ View DecoderBuilder::add_ffn_inner(const FeedForward& network, const View& in) {
   const View from = fused ? columns(up_, 0, ffn) : gated ? columns(gate_, 0, ffn) : up;
   const View to = gated ? columns(gate_, 0, ffn) : up;
   if (arch_.ffn == FfnKind::kGated) {
-    writer_.linear("ffn_gate" + suffix, network.gate, input, from);
+    writer_.linears(
+        {{"ffn_gate" + suffix, network.gate, from}, {"ffn_up" + suffix, network.up, up}}, input);
+  } else {
+    writer_.linear("ffn_up" + suffix, network.up, input, up);
   }
-  writer_.linear("ffn_up" + suffix, network.up, input, up);
   GraphOp& activate = writer_.op(OpKind::kActivate, "ffn_act" + suffix, from, to);
   activate.activation = arch_.activation;
   if (gated) activate.in2 = fused ? columns(up_, ffn, ffn) : up;

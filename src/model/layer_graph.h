@@ -87,6 +87,8 @@ struct GraphOp {
   std::int64_t n_stacked = 1;           // matrices in the weight; kRoute: experts to choose among
   std::int64_t n_chosen = 0;            // kRoute, kMatMul of kRouted: experts that each row goes to
   std::vector<TensorId> stacked;        // kRouted: the matrices where each is a tensor of its own (`weight` is the first)
+  // kMatMul: products that follow each other and have the same number >= 0 do not depend on each other, nor any row on another
+  std::int32_t independent = -1;
   MatrixRows matrix_rows;               // kByVector
   bool transposed = false;              // kByVector: rows of a matrix are inputs, not outputs
   std::string label;                    // "blk.3.ffn_up", for traces and plans

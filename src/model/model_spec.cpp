@@ -10,13 +10,13 @@
 #include "src/format/printable.h"
 #include "src/model/expert_spec.h"
 #include "src/model/metadata.h"
+#include "src/ops/kv_type.h"
 #include "src/model/rope_spec.h"
 #include "src/model/weight_map.h"
 
 namespace windlass {
 namespace {
 
-constexpr std::int64_t kMostHeadDim = 2048;  // whose queries and keys fit attention's tiles
 
 const Architecture& architecture_of(const TensorTable& table) {
   const std::string* name = table.find_string("general.architecture");

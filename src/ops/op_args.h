@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "src/ops/kv_type.h"
+
 namespace windlass {
 
 // Work items [begin, end) of an op: the unit is stated at each struct. Any split of the items over calls and threads gives
@@ -146,14 +148,21 @@ struct DequantizeRowsArgs {
   std::int64_t n_rows, width;
 };
 
-// One page of one layer of one sequence: K [kv_heads, page_tokens, key_dim], then V [kv_heads, page_tokens, value_dim], f16 or
-// f32; no V where values_in_keys: a value is then the first value_dim elements of its key.
-// Writes token t of k and v to slot positions. Items: tokens t.
+// One page of one layer of one sequence: K of each kv head, then V of each, page_tokens tokens of either; no V where
+// values_in_keys: a value is then the first value_dim elements of its key.
+//   V of a head: [page_tokens] rows of kv_bytes(values) bytes, in the layout that GGUF gives the type.
+//   K of a head: [page_tokens / 16] groups of 16 * kv_bytes(keys) bytes, in which 16 keys lie side by side, so that a vector
+//   takes one element of each: [key_dim][16 keys], of q8_0 [key_dim / 4][16 keys][4] codes, then [key_dim / 32][16 keys] f16
+//   scales.
+// q8_0 is ggml's: blocks of 32 elements, scale = max|x| / 127 rounded to f16, codes round(x / scale) by the scale not yet
+// rounded. REQUIRES: kKvGroupKeys divides page_tokens.
+// Writes token t of k and v to slot first_slot + t. Items: tokens t.
 struct KvAppendArgs {
   Vectors k, v;                 // vector g of row t: kv head g of token t; v is not read where values_in_keys
   std::byte* const* pages;      // [n_pages] of the layer and sequence
   std::int64_t first_slot;      // index of token 0 in the sequence's KV: page first_slot / page_tokens
   std::int64_t tokens, kv_heads, key_dim, value_dim, page_tokens;
+  KvTypes types;
   bool values_in_keys = false;
 };
 
@@ -165,11 +174,23 @@ struct KvSegment {
   bool causal;                    // else every query sees every key
 };
 
+// Keys of a segment are attended to in splits of this many, the first from its start (the last is what is left). A split's
+// partial starts afresh, so splits can be computed side by side, and what comes out depends on lengths alone.
+inline constexpr std::int64_t kSplitKeys = 512;
+constexpr std::int64_t splits_of(std::int64_t n_keys) { return (n_keys + kSplitKeys - 1) / kSplitKeys; }
+
+// What a split makes of one query: o [value_dim], not yet divided by l, then m (largest score) and l (sum of exp(score - m), 0
+// if it saw no key).
+constexpr std::int64_t partial_floats(std::int64_t value_dim) { return (value_dim + 2 + 15) / 16 * 16; }
+
 // out[t, h] = softmax(cap(scale * q[t, h] . K)) V over all segments; a query at position p sees keys at positions <= p of causal
-// segments, and of those only the last `window` (itself included) where window > 0: of keys before that at most 3 are read, and
-// no page. cap(s) = soft_cap * tanh(s / soft_cap) where soft_cap > 0. Partials (o, m, l) of segments merge by log-sum-exp in list
-// order (DESIGN.md section 5).
-// Items: (token t, kv head g) as t * kv_heads + g.  A query that sees no key gets zeros.
+// segments, and of those only the last `window` (itself included) where window > 0: no page before that is read.
+// cap(s) = soft_cap * tanh(s / soft_cap) where soft_cap > 0. Partials (o, m, l) of splits merge by log-sum-exp in order, segment
+// after segment (DESIGN.md section 5). A query that sees no key gets zeros. Keys of q8_0 meet queries rounded to blocks of 32
+// 8-bit codes with f32 scales, unless exact_queries.
+// Items: (kv head g, token t) as g * tokens + t. What a query gets depends on its own position and the segments alone.
+// With `partials`, items are (kv head g, split s) as g * n_splits + s instead, each for all tokens; they write the partials, from
+// which merge_partials makes the same bits.
 struct AttentionArgs {
   Vectors q;                    // group g of a row: the heads / kv_heads queries of kv head g
   float* out;                   // [tokens, heads, value_dim]
@@ -180,7 +201,23 @@ struct AttentionArgs {
   std::int64_t window;          // 0: none
   float scale;                  // most often 1 / sqrt(key_dim)
   float soft_cap;               // 0: none
+  KvTypes types;
   bool values_in_keys = false;  // as in KvAppendArgs
+  bool exact_queries = false;
+  float* partials = nullptr;    // [n_splits, tokens, heads, partial_floats(value_dim)]
+};
+
+constexpr std::int64_t n_splits(const AttentionArgs& args) {
+  std::int64_t n = 0;
+  for (std::int64_t s = 0; s < args.n_segments; ++s) n += splits_of(args.segments[s].n_keys);
+  return n;
+}
+
+// out[r] = the partials of row r, merged in the order of splits and divided by l; zeros where no split saw a key. Items: rows r.
+struct MergePartialsArgs {
+  const float* partials;        // [n_splits, rows, partial_floats(value_dim)]
+  float* out;                   // [rows, value_dim]
+  std::int64_t n_splits, rows, value_dim;
 };
 
 // How the scores of a router become probabilities: of one choice among all, or of each expert by itself.
@@ -222,5 +259,20 @@ struct CombineRowsArgs {
   std::int64_t in_stride, out_stride;
   std::int64_t rows, n_used, width;
 };
+
+// What the multipliers give when nothing has to be fetched: the shape of a matmul's inner loop on data that stays in the
+// first-level cache. sums[round] = the sum over i and t of data[i] * x[t], kBurstPasses times, in f32 where the op is of floats.
+// Items: rounds of kBurstPasses passes over the data: some microseconds each.
+inline constexpr std::int64_t kBurstBytes = 8192;  // 8-bit codes below 16, or floats
+inline constexpr std::int64_t kBurstTokens = 6, kBurstPasses = 16;
+struct BurstArgs {
+  const std::byte* data;        // [kBurstBytes], 64-byte aligned
+  const std::byte* x;           // [kBurstTokens] of four equal int8 of -8 to 8, or floats
+  float* sums;                  // [rounds]
+};
+// Multiplications and additions of a round.
+constexpr std::int64_t burst_ops(std::int64_t element_bytes) {
+  return 2 * kBurstPasses * kBurstTokens * kBurstBytes / element_bytes;
+}
 
 }  // namespace windlass

@@ -7,10 +7,6 @@
 
 namespace windlass {
 
-enum class KvType : std::uint8_t { kF16, kF32 };
-inline constexpr int kKvTypeCount = 2;
-constexpr std::int64_t kv_element_bytes(KvType type) { return type == KvType::kF16 ? 2 : 4; }
-
 struct OpTable {
   const char* name;  // "avx512vnni"
   void (*rms_norm)(const NormArgs&, WorkRange);
@@ -21,11 +17,14 @@ struct OpTable {
   void (*activate[kActivationCount])(const ActivateArgs&, WorkRange);
   void (*add)(const AddArgs&, WorkRange);
   void (*scale)(const ScaleArgs&, WorkRange);
-  void (*kv_append[kKvTypeCount])(const KvAppendArgs&, WorkRange);
-  void (*attention[kKvTypeCount])(const AttentionArgs&, WorkRange);
+  void (*kv_append)(const KvAppendArgs&, WorkRange);
+  void (*attention)(const AttentionArgs&, WorkRange);
+  void (*merge_partials)(const MergePartialsArgs&, WorkRange);
   void (*choose_experts)(const ChooseExpertsArgs&, WorkRange);
   void (*gather_rows)(const GatherRowsArgs&, WorkRange);
   void (*combine_rows)(const CombineRowsArgs&, WorkRange);
+  void (*burst_int8)(const BurstArgs&, WorkRange);
+  void (*burst_f32)(const BurstArgs&, WorkRange);
   // Indexed by DType.
   void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
   void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null where weight_types.h says so

@@ -122,16 +122,41 @@ TEST_CASE("rows of any width are dequantised, and nothing beyond them is written
   }
 }
 
+namespace {
+
+const float* row_of(const Vectors& vectors, std::int64_t t, std::int64_t head) {
+  return vectors.data + t * vectors.row_stride + head * vectors.group_stride;
+}
+
+// What comes back of one stored element.
+float stored_as(KvType type, const float* row, std::int64_t dim, std::int64_t i) {
+  switch (type) {
+    case KvType::kF32:
+      return row[i];
+    case KvType::kF16:
+      return f32_from_f16(f16_from_f32(row[i]));
+    case KvType::kBF16:
+      return f32_from_bf16(bf16_from_f32(row[i]));
+    case KvType::kQ8_0:
+      break;
+  }
+  const Q8Reference q8 = reference_quantize(row, dim);
+  return f32_from_f16(f16_from_f32(q8.scales[at(i / 32)])) * q8.values[at(i)];
+}
+
+}  // namespace
+
 TEST_CASE("appended keys and values are found at their slots, and other slots are untouched") {
   using Dims = std::pair<std::int64_t, std::int64_t>;
   for (const Isa isa : present_isas()) {
-    for (const bool f16 : {false, true}) {
-      for (const auto& [key_dim, value_dim] : {Dims{10, 10}, {16, 80}, {64, 64}, {128, 18}}) {
-        constexpr std::int64_t kTokens = 11, kKvHeads = 3, kPageTokens = 8, kFirstSlot = 6,
+    for (const KvType type : kKvTypes) {
+      for (const auto& [key_dim, value_dim] : {Dims{10, 10}, {64, 32}, {64, 64}, {128, 18}}) {
+        if (!kv_type_fits(type, key_dim) || !kv_type_fits(type, value_dim)) continue;
+        constexpr std::int64_t kTokens = 25, kKvHeads = 3, kPageTokens = 16, kFirstSlot = 13,
                                kPages = 3;
-        const PageShape shape{kKvHeads, key_dim, value_dim, kPageTokens, f16};
+        const PageShape shape{kKvHeads, key_dim, value_dim, kPageTokens, {type, type}};
         const std::int64_t page_bytes =
-            kKvHeads * kPageTokens * (key_dim + value_dim) * (f16 ? 2 : 4);
+            kKvHeads * kPageTokens * (kv_bytes(type, key_dim) + kv_bytes(type, value_dim));
         Random random(3);
         // A row holds a key and a value of each head, side by side, after 5 floats of something.
         const std::int64_t group = key_dim + value_dim, row = 5 + kKvHeads * group;
@@ -141,25 +166,42 @@ TEST_CASE("appended keys and values are found at their slots, and other slots ar
         std::vector<std::vector<std::byte>> storage(kPages, std::vector<std::byte>(at(page_bytes)));
         std::vector<std::byte*> pages;
         for (auto& page : storage) pages.push_back(page.data());
-        const KvAppendArgs args = {k,        v,       pages.data(), kFirstSlot, kTokens,
-                                   kKvHeads, key_dim, value_dim,    kPageTokens};
-        cpu_op_table(isa).kv_append[f16 ? 0 : 1](args, {0, 4});
-        cpu_op_table(isa).kv_append[f16 ? 0 : 1](args, {4, kTokens});
+        const KvAppendArgs args = {k,        v,       pages.data(), kFirstSlot,  kTokens,
+                                   kKvHeads, key_dim, value_dim,    kPageTokens, shape.types};
+        cpu_op_table(isa).kv_append(args, {0, 4});
+        cpu_op_table(isa).kv_append(args, {4, kTokens});
         for (std::int64_t slot = 0; slot < kPages * kPageTokens; ++slot) {
-          for (std::int64_t g = 0; g < kKvHeads; ++g) {
-            for (const bool is_value : {false, true}) {
-              const auto stored = reference_kv_row(shape, pages.data(), slot, g, is_value);
-              const std::int64_t t = slot - kFirstSlot;
-              for (std::int64_t i = 0; i < (is_value ? value_dim : key_dim); ++i) {
-                float expected = 0;
-                if (t >= 0 && t < kTokens)
-                  expected = kv[at(t * row + 5 + g * group + (is_value ? key_dim : 0) + i)];
-                if (f16) expected = f32_from_f16(f16_from_f32(expected));
-                REQUIRE(stored[at(i)] == expected);
-              }
+          for (std::int64_t item = 0; item < kKvHeads * 2; ++item) {
+            const bool is_value = item % 2 == 1;
+            const std::int64_t t = slot - kFirstSlot, dim = is_value ? value_dim : key_dim;
+            const auto stored = reference_kv_row(shape, pages.data(), slot, item / 2, is_value);
+            const bool written = t >= 0 && t < kTokens;
+            const float* from = written ? row_of(is_value ? v : k, t, item / 2) : nullptr;
+            for (std::int64_t i = 0; i < dim; ++i) {
+              REQUIRE(stored[at(i)] == (written ? stored_as(type, from, dim, i) : 0.0f));
             }
           }
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("a NaN in a key or value stays one in every type") {
+  for (const Isa isa : present_isas()) {
+    for (const KvType type : kKvTypes) {
+      std::vector<float> row(64, 1.0f);
+      row[5] = NAN;
+      std::vector<std::byte> page(at(16 * 2 * kv_bytes(type, 64)));
+      std::byte* pages = page.data();
+      const Vectors both = plain_rows(row.data(), 64);
+      cpu_op_table(isa).kv_append({both, both, &pages, 3, 1, 1, 64, 64, 16, {type, type}}, {0, 1});
+      for (const bool is_value : {false, true}) {
+        const PageShape shape{1, 64, 64, 16, {type, type}};
+        const auto stored = reference_kv_row(shape, &pages, 3, 0, is_value);
+        INFO(isa_name(isa) << ' ' << kv_type_name(type));
+        REQUIRE(std::isnan(stored[5]));
+        REQUIRE(std::abs(stored[40] - 1.0) < 1e-3);
       }
     }
   }

@@ -46,6 +46,42 @@ Arguments run_with(const std::string& model, const Arguments& more) {
   return arguments;
 }
 
+TEST_CASE("a list of tests that makes no sense is refused with what is wanted") {
+  const std::string model = golden_model("llama");
+  const auto with = [&](const Arguments& more) {
+    Arguments arguments = {"bench", "-m", model};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const std::vector<Case> cases = {
+      {{"bench"}, 2, "no model given"},
+      {{"bench", "-m", model + "x"}, 1, "cannot open"},
+      {with({"-p", "many"}), 2, "-p many: a number, a list"},
+      {with({"-p", "1,,2"}), 2, "-p : a number, a list"},
+      {with({"-p", "-4"}), 2, "-p -4: a number"},
+      {with({"-n", "9-4"}), 2, "-n 9-4"},
+      {with({"-n", "1-4*1"}), 2, "-n 1-4*1"},
+      {with({"-n", "1-4+0"}), 2, "-n 1-4+0"},
+      {with({"-n", "0-4*2"}), 2, "-n 0-4*2"},
+      {with({"-n", "1-100000"}), 2, "more than 1000 values"},
+      {with({"-n", "99999999999"}), 2, "at most 1073741824"},
+      {with({"-n", "99999999999999999999"}), 2, "-n 99999999999999999999"},
+      {with({"-p", "1-1000", "-d", "0-900"}), 2, "more than 10000 tests"},
+      {with({"-p", "0", "-n", "0"}), 2, "no test"},
+      {with({"-pg", "512"}), 2, "two numbers"},
+      {with({"-np", "0"}), 2, "-np 0: at least 1"},
+      {with({"-b", "0"}), 2, "-b 0: at least 1"},
+      {with({"-r", "0"}), 2, "-r 0: at least 1"},
+      {with({"-t", "4000"}), 2, "-t 4000"},
+      {with({"-ctk", "q9_9", "-ctv", "q9_9"}), 2, "-ctk q9_9: one of"},
+      {with({"-p", "1000000"}), 2, "pp1000000: needs a context of 1000000 tokens"},
+      {with({"--ram", "1MiB"}), 1, "--ram 1.0 MiB is too small"},
+  };
+  for (const Case& bad : cases) check(bad);
+  CHECK(windlass(with({"-o", "xml"})).exit_status == 2);
+  CHECK(windlass(with({"-o", "csv", "--json"})).exit_status == 2);
+}
+
 TEST_CASE("a command line that is wrong is refused with the nearest right name") {
   const std::string model = golden_model("llama");
   const std::vector<Case> cases = {
@@ -63,8 +99,11 @@ TEST_CASE("a command line that is wrong is refused with the nearest right name")
       {run_with(model, {"-p", "x", "--ram", "muchGiB"}), 2, "--ram"},
       {run_with(model, {"-p", "x", "--vram", "4GiB"}), 1,
        "--vram 4GiB: this build has no CUDA kernels"},
-      {run_with(model, {"-p", "x", "-ctk", "f32"}), 2, "K and V must have the same type"},
       {run_with(model, {"-p", "x", "-ctk", "q4_0", "-ctv", "q4_0"}), 2, "q4_0"},
+      {run_with(model, {"-p", "x", "-ctk", "q8_0"}), 2, "blocks of 32 do not divide the heads"},
+      {run_with(model, {"-p", "x", "-ctv", "q8_0"}), 2, "use -ctv f16"},
+      {run_with(golden_model("deepseek2"), {"-p", "x", "-ctk", "f32"}), 2,
+       "values inside its keys"},
       {run_with(model, {"-p", "x", "--isa", "avx9"}), 2, "avx9"},
       {run_with(model, {"-p", "x", "-t", "-1"}), 2, "-t -1: must not be negative"},
       {run_with(model, {"-p", "x", "-t", "100000"}), 2, "-t 100000: this process may run on "},

@@ -154,7 +154,6 @@ TEST_CASE("sides that make no comparison are refused in a line") {
   check_refused(in.compare({"-m", in.a, "--settings", "--ram 1GiB"}), 2, "unknown flag --ram");
   check_refused(in.compare({"-m", in.a, "--settings", " "}), 2, "--settings is empty");
   check_refused(in.compare({"-m", in.a, "--settings", "-ctk f31"}), 2, "f31");
-  check_refused(in.compare({"-m", in.a, "--settings", "-ctk f32"}), 2, "same type");
   check_refused(in.compare({"-m", in.a, "--logits", kept, "--save-logits", in.folder / "b"}), 2,
                 "--save-logits cannot act");
   check_refused(in.compare({"-m", in.a, "-m", other, "-c", "400"}), 2, "less than one window");

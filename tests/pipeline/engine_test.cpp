@@ -43,7 +43,7 @@ TEST_CASE("8-bit activations and f16 KV stay within their tolerance") {
   const auto ids = golden_ids("llama_quants/Q8_0", 1);
   EngineOptions options = exact_options(192);
   options.activations = Activations::kInt8;
-  options.kv_type = KvType::kF16;
+  options.kv_types = {};
   options.isa = best_isa();
   const Deviation apart =
       deviation(logits_of(model, options, ids), golden_logits("llama_quants/Q8_0", 1));

@@ -33,7 +33,7 @@ class FakeModel {
     return BlockTable(tensors, target_bytes);
   }
   CostModel costs(const Profile& profile) const {
-    return CostModel({tensors, spec, graph, profile, KvType::kF16});
+    return CostModel({tensors, spec, graph, profile, KvTypes{}});
   }
 
   TensorTable tensors;

@@ -51,7 +51,7 @@ EngineOptions exact_options(std::int64_t context_tokens) {
   EngineOptions options;
   options.ram_bytes = std::int64_t{1} << 30;
   options.context_tokens = context_tokens;
-  options.kv_type = KvType::kF32;
+  options.kv_types = {KvType::kF32, KvType::kF32};
   options.activations = Activations::kExact;
   options.threads = 2;
   return options;

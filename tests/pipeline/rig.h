@@ -64,8 +64,12 @@ struct Sequence {
         arena(shape_of(spec).size_bytes(context_tokens)),
         kv(shape_of(spec), context_tokens, arena, budget) {}
   static KvShape shape_of(const ModelSpec& spec) {
-    return {spec.n_layers,  spec.n_kv_heads, spec.head_dim,
-            spec.value_dim, KvType::kF32,    spec.latent.has_value()};
+    return {spec.n_layers,
+            spec.n_kv_heads,
+            spec.head_dim,
+            spec.value_dim,
+            {KvType::kF32, KvType::kF32},
+            spec.latent.has_value()};
   }
   // The next tokens as a span; the last logits_rows of them want logits.
   Span span(std::span<const std::int32_t> ids, std::int64_t logits_rows) {

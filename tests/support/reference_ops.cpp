@@ -75,13 +75,6 @@ float weight_at(DType type, const std::byte* row, std::int64_t i) {
   }
 }
 
-bool sees(const AttentionArgs& args, const KvSegment& segment, std::int64_t token,
-          std::int64_t key) {
-  const std::int64_t position = segment.first_position + key;
-  if (segment.causal && position > args.positions[token]) return false;
-  return args.window == 0 || position > args.positions[token] - args.window;
-}
-
 const float* vector_of(const Vectors& vectors, std::int64_t row, std::int64_t v) {
   const std::int64_t group = v / vectors.per_group, in_group = v % vectors.per_group;
   return vectors.data + row * vectors.row_stride + group * vectors.group_stride +
@@ -246,58 +239,6 @@ std::vector<double> reference_rope(const RopeArgs& args) {
       second = a * s + b * c;
     }
     out.insert(out.end(), x.begin(), x.end());
-  }
-  return out;
-}
-
-std::vector<double> reference_kv_row(const PageShape& shape, const std::byte* const* pages,
-                                     std::int64_t slot, std::int64_t kv_head, bool is_value) {
-  const std::int64_t element_bytes = shape.f16 ? 2 : 4;
-  const std::int64_t dim = is_value ? shape.value_dim : shape.key_dim;
-  const std::int64_t before = is_value ? shape.kv_heads * shape.page_tokens * shape.key_dim : 0;
-  const std::int64_t row = kv_head * shape.page_tokens + slot % shape.page_tokens;
-  const std::byte* from = pages[slot / shape.page_tokens] + (before + row * dim) * element_bytes;
-  std::vector<double> values;
-  for (std::int64_t i = 0; i < dim; ++i) {
-    values.push_back(shape.f16 ? f32_from_f16(half_at(from + 2 * i)) : float_at(from + 4 * i));
-  }
-  return values;
-}
-
-std::vector<double> reference_attention(const AttentionArgs& args, bool f16) {
-  const PageShape shape{args.kv_heads, args.key_dim, args.value_dim, args.page_tokens, f16};
-  std::vector<double> out(static_cast<std::size_t>(args.tokens * args.heads * args.value_dim), 0.0);
-  for (std::int64_t item = 0; item < args.tokens * args.heads; ++item) {
-    const std::int64_t t = item / args.heads, h = item % args.heads;
-    const std::int64_t g = h / (args.heads / args.kv_heads);
-    const float* q = vector_of(args.q, t, h);
-    std::vector<double> scores;
-    std::vector<std::vector<double>> values;
-    for (std::int64_t s = 0; s < args.n_segments; ++s) {
-      const KvSegment& segment = args.segments[s];
-      for (std::int64_t key = 0; key < segment.n_keys; ++key) {
-        if (!sees(args, segment, t, key)) continue;
-        const std::vector<double> k = reference_kv_row(shape, segment.pages, key, g, false);
-        double score = 0;
-        for (std::int64_t i = 0; i < args.key_dim; ++i) {
-          score += k[static_cast<std::size_t>(i)] * q[i];
-        }
-        score *= args.scale;
-        scores.push_back(args.soft_cap > 0 ? args.soft_cap * std::tanh(score / args.soft_cap)
-                                           : score);
-        values.push_back(reference_kv_row(shape, segment.pages, key, g, true));
-      }
-    }
-    if (scores.empty()) continue;
-    const double largest = *std::max_element(scores.begin(), scores.end());
-    double sum = 0;
-    for (double& score : scores) sum += score = std::exp(score - largest);
-    for (std::size_t k = 0; k < scores.size(); ++k) {
-      for (std::int64_t i = 0; i < args.value_dim; ++i) {
-        out[static_cast<std::size_t>(item * args.value_dim + i)] +=
-            scores[k] / sum * values[k][static_cast<std::size_t>(i)];
-      }
-    }
   }
   return out;
 }

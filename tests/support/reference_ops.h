@@ -46,12 +46,12 @@ std::vector<double> reference_rope(const RopeArgs& args);
 // How a page holds keys and values.
 struct PageShape {
   std::int64_t kv_heads, key_dim, value_dim, page_tokens;
-  bool f16;
+  KvTypes types;
 };
 // The key or value of one head at one slot of a page list, as doubles.
 std::vector<double> reference_kv_row(const PageShape& shape, const std::byte* const* pages,
                                      std::int64_t slot, std::int64_t kv_head, bool is_value);
 // [tokens, heads, value_dim]
-std::vector<double> reference_attention(const AttentionArgs& args, bool f16);
+std::vector<double> reference_attention(const AttentionArgs& args);
 
 }  // namespace windlass::test

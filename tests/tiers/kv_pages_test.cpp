@@ -19,30 +19,38 @@ struct Store {
   KvPages pages;
 };
 
-constexpr KvShape kSmolLm2{30, 3, 64, 64, KvType::kF16};
+constexpr KvShape kSmolLm2{30, 3, 64, 64, {}};
 
 }  // namespace
 
 TEST_CASE("the bytes of a KV store are its formula, its arena's delta and its budget's usage") {
-  for (const KvType type : {KvType::kF16, KvType::kF32}) {
-    for (const auto& [key_dim, value_dim] :
-         {std::pair<std::int64_t, std::int64_t>{1, 1}, {64, 64}, {80, 80}, {128, 128}, {48, 32}}) {
-      for (const std::int64_t context : {1, 63, 64, 65, 512, 1000}) {
-        const KvShape shape{5, 3, key_dim, value_dim, type};
-        const Store store(shape, context);
-        const std::int64_t pages = 5 * ((context + 63) / 64);
-        REQUIRE(shape.page_bytes() ==
-                3 * 64 * (key_dim + value_dim) * (type == KvType::kF16 ? 2 : 4));
-        REQUIRE(shape.size_bytes(context) == align_up(pages * shape.page_bytes(), 4096));
-        REQUIRE(store.arena.carved_bytes() == shape.size_bytes(context));
-        REQUIRE(store.budget.used_bytes(Tag::kKv) == shape.size_bytes(context));
+  const auto bytes = [](KvType type, std::int64_t n) {
+    return type == KvType::kQ8_0 ? n + n / 16 : type == KvType::kF32 ? 4 * n : 2 * n;
+  };
+  for (const KvType keys : kKvTypes) {
+    for (const KvType values : kKvTypes) {
+      for (const auto& [key_dim, value_dim] : {std::pair<std::int64_t, std::int64_t>{1, 1},
+                                               {64, 64},
+                                               {80, 80},
+                                               {128, 128},
+                                               {96, 32}}) {
+        if (!kv_type_fits(keys, key_dim) || !kv_type_fits(values, value_dim)) continue;
+        for (const std::int64_t context : {1, 63, 64, 65, 512, 1000}) {
+          const KvShape shape{5, 3, key_dim, value_dim, {keys, values}};
+          const Store store(shape, context);
+          const std::int64_t pages = 5 * ((context + 63) / 64);
+          REQUIRE(shape.page_bytes() == 3 * 64 * (bytes(keys, key_dim) + bytes(values, value_dim)));
+          REQUIRE(shape.size_bytes(context) == align_up(pages * shape.page_bytes(), 4096));
+          REQUIRE(store.arena.carved_bytes() == shape.size_bytes(context));
+          REQUIRE(store.budget.used_bytes(Tag::kKv) == shape.size_bytes(context));
+        }
       }
     }
   }
 }
 
 TEST_CASE("values that are the beginnings of their keys take no bytes") {
-  const KvShape latent{27, 1, 576, 512, KvType::kF16, true};
+  const KvShape latent{27, 1, 576, 512, {}, true};
   CHECK(latent.page_bytes() == 64 * 576 * 2);
   const Store store(latent, 100);
   CHECK(store.arena.carved_bytes() == 27 * 2 * 64 * 576 * 2);

@@ -91,15 +91,17 @@ TEST_CASE(
     "what two runs may be apart depends on weights, cache, activations and how wide logits are") {
   EngineOptions options;
   options.activations = Activations::kInt8;
-  options.kv_type = KvType::kF16;
+  options.kv_types = {};
   const Model quantised = test::golden_model("llama_quants/Q8_0"),
               f32 = test::golden_model("llama");
   const Model mixture = test::golden_model("mixtral");
   CHECK(tolerance_for(quantised, options, table()).max_abs == Approx(2 * 5e-1));
   CHECK(tolerance_for(quantised, options, table()).n_outliers == 1);
   CHECK(tolerance_for(f32, options, table()).max_abs == Approx(2 * 6e-2));
+  options.kv_types = {KvType::kF32, KvType::kQ8_0};
+  CHECK(tolerance_for(f32, options, table()).max_abs == Approx(2 * 2e-1));
   options.activations = Activations::kExact;
-  options.kv_type = KvType::kF32;
+  options.kv_types = {KvType::kF32, KvType::kF32};
   CHECK(tolerance_for(quantised, options, table()).mean_abs == Approx(2 * 5e-5));
   CHECK(tolerance_for(f32, options, table()).max_abs == Approx(2 * 2e-4));
   CHECK(tolerance_for(f32, options, table()).n_outliers == 0);

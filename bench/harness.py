@@ -1,4 +1,4 @@
-"""Running things for the offload benchmark: windlass, llama.cpp, fio, memory cgroups; and what they report."""
+"""What the benchmarks against other programs share: running windlass, llama.cpp, fio, memory cgroups; keeping results."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import tempfile
 import time
 
 MIB = 1 << 20
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 PEERS = ROOT / "bench" / "peers"
 
 
@@ -38,6 +38,43 @@ def machine_slug():
     here = machine()
     name = re.sub(r"\((r|tm)\)", "", here["cpu"], flags=re.IGNORECASE)
     return re.sub(r"[^a-z0-9]+", "-", f"{name} {here['cores']} cores".lower()).strip("-")
+
+
+def user_cache():
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+
+
+def default_work_dir():
+    """Where synthetic models and the benchmarks' machine profile are kept."""
+    return user_cache() / "windlass" / "bench"
+
+
+def default_peer():
+    """The Python that setup.sh makes."""
+    return pathlib.Path(os.environ.get("WINDLASS_PEERS") or user_cache() / "windlass-peers") / "bin" / "python"
+
+
+def fetch_smollm2():
+    status, path, err, _, _ = run([ROOT / "tools" / "fetch_smollm2.sh"])
+    if status != 0:
+        raise BenchError(f"fetch_smollm2.sh: {err.strip()}")
+    return pathlib.Path(path.strip())
+
+
+def load_results(path, part):
+    """Results kept so far; `part` names what they consist of. Error for those of another machine."""
+    if not path.exists():
+        return {"machine": machine(), part: {}}
+    results = json.loads(path.read_text())
+    if results["machine"]["cpu"] != machine()["cpu"]:
+        raise BenchError(f"{path} was measured on {results['machine']['cpu']}: give --results another name")
+    return results
+
+
+def summary_of(rounds):
+    """The summary of each figure of the rounds."""
+    keys = [key for key, value in rounds[0].items() if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    return {key: summarise([r.get(key) for r in rounds]) for key in keys}
 
 
 def summarise(values):
@@ -102,6 +139,13 @@ class Windlass:
     def plan(self, model, *arguments):
         return run_json(self.command("plan", "-m", model, "--json", *arguments))
 
+    def bench(self, model, *arguments):
+        """The only row of a `windlass bench` of one test."""
+        return run_json(self.command("bench", "-m", model, "-o", "json", "--progress", "off", *arguments))[0]
+
+    def synth(self, path, *arguments):
+        run_json([self.binary, "synth", path, "--json", *arguments])
+
     def generation(self, model, ids, n, *arguments):
         return self.command("run", "-m", model, "--json", "--progress", "off", "--ids", ids, "-n", n,
                             "--temp", 0, "--ignore-eos", *arguments)
@@ -116,6 +160,14 @@ class LlamaCpp:
     def require(self):
         if run([self.python, "-c", "import llama_cpp"])[0] != 0:
             raise BenchError(f"{self.python} has no llama.cpp: run bench/peers/setup.sh (ten minutes), or pass --no-peer")
+
+    def install(self):
+        """By setup.sh, where it is not there: ten minutes."""
+        if run([self.python, "-c", "import llama_cpp"])[0] == 0:
+            return
+        status, _, err, _, _ = run([PEERS / "setup.sh", self.python.parents[1]])
+        if status != 0:
+            raise BenchError(f"bench/peers/setup.sh: exit status {status}: {err[-600:].strip()}")
 
     def command(self, model, prompt, n, repetitions, *arguments):
         threads = len(os.sched_getaffinity(0))

@@ -1,0 +1,126 @@
+// What it costs to cut ops over the team's threads, beside what the multipliers give: an op of no
+// work, and all ops of a decode step of SmolLM2-135M cut as they are in a run, doing nothing. A
+// step of 30 layers takes some 4 ms on two cores: what `step_of_nothing` takes is lost of it.
+// WINDLASS_ISA picks the bursts' table, WINDLASS_BENCH_THREADS the team.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <vector>
+
+#include "cpu_kernels/op_table.h"
+
+namespace windlass {
+namespace {
+
+constexpr std::int64_t kLayers = 30, kWidth = 576, kFfn = 1536, kKvWidth = 192, kVocab = 49152;
+constexpr std::int64_t kHeads = 9, kKvHeads = 3, kHeadDim = 64, kKeys = 256;
+constexpr std::int64_t kHeadRowBytes = kWidth / 32 * 34, kRowBytesPer32 = 20;  // Q8_0, Q4_1
+
+Team& team() {
+  const char* threads = std::getenv("WINDLASS_BENCH_THREADS");
+  static Team instance(threads == nullptr ? usable_cores() : std::atoi(threads));
+  return instance;
+}
+
+template <typename Args>
+void nothing(const Args&, WorkRange) {}
+
+template <typename Args>
+void run_nothing(const Args& args) {
+  run_op(team(), &nothing<Args>, args);
+}
+
+MatMulArgs product(std::int64_t n_out, std::int64_t n_in, std::int64_t row_bytes) {
+  MatMulArgs args{};
+  args.n_out = n_out;
+  args.n_in = n_in;
+  args.row_bytes = row_bytes;
+  args.n_tokens = 1;
+  return args;
+}
+
+MatMulArgs layer_product(std::int64_t n_out, std::int64_t n_in) {
+  return product(n_out, n_in, n_in / 32 * kRowBytesPer32);
+}
+
+void row_op(std::int64_t width) {
+  NormArgs args{};
+  args.rows = args.vectors = 1;
+  args.width = width;
+  run_nothing(args);
+}
+
+void attention_op(const KvSegment& segment) {
+  AttentionArgs args{};
+  args.segments = &segment;
+  args.n_segments = 1;
+  args.tokens = 1;
+  args.heads = kHeads;
+  args.kv_heads = kKvHeads;
+  args.key_dim = args.value_dim = kHeadDim;
+  run_nothing(args);
+}
+
+void layer(const KvSegment& segment) {
+  row_op(kWidth);  // norm
+  row_op(kWidth);  // quantise
+  run_nothing(layer_product(kWidth, kWidth));
+  run_nothing(layer_product(kKvWidth, kWidth));
+  run_nothing(layer_product(kKvWidth, kWidth));
+  for (int i = 0; i < 3; ++i) row_op(kWidth);  // RoPE of Q and K, append to the cache
+  attention_op(segment);
+  row_op(kWidth);
+  run_nothing(layer_product(kWidth, kWidth));
+  row_op(kWidth);
+  row_op(kWidth);
+  run_nothing(layer_product(kFfn, kWidth));
+  run_nothing(layer_product(kFfn, kWidth));
+  row_op(kFfn);  // activate
+  row_op(kFfn);
+  run_nothing(layer_product(kWidth, kFfn));
+}
+
+void step_of_nothing(benchmark::State& state) {
+  KvSegment segment{};
+  segment.n_keys = kKeys;
+  const std::int64_t before = team().n_regions();
+  for (auto _ : state) {
+    for (std::int64_t i = 0; i < kLayers; ++i) layer(segment);
+    row_op(kWidth);
+    row_op(kWidth);
+    run_nothing(product(kVocab, kWidth, kHeadRowBytes));
+  }
+  state.counters["regions"] =
+      static_cast<double>(team().n_regions() - before) / static_cast<double>(state.iterations());
+}
+
+void empty_op(benchmark::State& state) {
+  for (auto _ : state) team().run(&nothing<int>, 0, team().n_threads(), 1);
+}
+
+struct alignas(64) BurstData {
+  std::byte bytes[kBurstBytes];
+};
+
+void burst(benchmark::State& state, bool int8) {
+  const char* name = std::getenv("WINDLASS_ISA");
+  const OpTable& table = cpu_op_table(choose_isa(name == nullptr ? "" : name));
+  BurstData data{}, x{};  // zeros take as long as anything
+  std::vector<float> sums(16 * static_cast<std::size_t>(team().n_threads()));
+  const BurstArgs args{data.bytes, x.bytes, sums.data()};
+  const auto function = int8 ? table.burst_int8 : table.burst_f32;
+  for (auto _ : state) team().run(function, args, std::ssize(sums), 4);
+  const std::int64_t ops = std::ssize(sums) * burst_ops(int8 ? 1 : 4);
+  state.counters["op/s"] =
+      benchmark::Counter(static_cast<double>(ops), benchmark::Counter::kIsIterationInvariantRate);
+}
+
+BENCHMARK(empty_op)->UseRealTime();
+BENCHMARK(step_of_nothing)->UseRealTime();
+BENCHMARK_CAPTURE(burst, int8, true)->UseRealTime();
+BENCHMARK_CAPTURE(burst, f32, false)->UseRealTime();
+
+}  // namespace
+}  // namespace windlass
+
+BENCHMARK_MAIN();

@@ -1,0 +1,22 @@
+# WINDLASS_BUILD_COMMIT and WINDLASS_BUILD_NUMBER: the commit that is built and how many came before it; "unknown" and 0 without
+# git. Configures again when a commit is made.
+find_package(Git QUIET)
+set(WINDLASS_BUILD_COMMIT unknown)
+set(WINDLASS_BUILD_NUMBER 0)
+function(windlass_git out)
+  execute_process(COMMAND ${GIT_EXECUTABLE} ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} RESULT_VARIABLE status
+                  OUTPUT_VARIABLE text ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(status EQUAL 0)
+    set(${out} "${text}" PARENT_SCOPE)
+  endif()
+endfunction()
+if(GIT_FOUND)
+  windlass_git(WINDLASS_BUILD_COMMIT rev-parse --short HEAD)
+  windlass_git(WINDLASS_BUILD_NUMBER rev-list --count HEAD)
+  set(log "")
+  windlass_git(log rev-parse --git-path logs/HEAD)
+  get_filename_component(log "${log}" ABSOLUTE BASE_DIR ${PROJECT_SOURCE_DIR})
+  if(EXISTS "${log}" AND NOT IS_DIRECTORY "${log}")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${log}")
+  endif()
+endif()
