@@ -355,6 +355,7 @@ std::int64_t Engine::n_tokens(std::int64_t sequence) const {
 }
 std::int64_t Engine::context_tokens() const { return state_->plan.context_tokens; }
 std::int64_t Engine::n_sequences() const { return state_->plan.n_sequences; }
+int Engine::n_threads() const { return state_->team.n_threads(); }
 std::int64_t Engine::micro_batch_tokens() const { return state_->plan.micro_batch_tokens; }
 std::int64_t Engine::max_step_tokens() const { return state_->plan.layout.token_rows; }
 std::int64_t Engine::logits_tile_columns() const { return state_->plan.tile_columns; }

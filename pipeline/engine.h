@@ -105,6 +105,7 @@ class Engine {
   std::int64_t n_tokens(std::int64_t sequence = 0) const;  // committed tokens of the sequence
   std::int64_t context_tokens() const;                     // of each sequence
   std::int64_t n_sequences() const;
+  int n_threads() const;
   std::int64_t micro_batch_tokens() const;  // -ub, or its default
   std::int64_t max_step_tokens() const;     // of that, no more than max_rows
   // Columns of each tile that a sink gets; the last of a row may have fewer.

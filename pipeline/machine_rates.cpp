@@ -13,7 +13,6 @@ namespace {
 constexpr std::size_t kLeastMemory = 64 * kMiB, kMostMemory = 512 * kMiB;
 constexpr std::int64_t kRounds = 16;  // of a burst at a time, for each thread: some 3 us each
 constexpr double kBurstS = 0.004;     // a few scheduler ticks
-constexpr int kRegions = 200;
 
 struct alignas(64) BurstData {
   std::byte bytes[kBurstBytes];
@@ -53,13 +52,6 @@ double f32_ops_per_s(Team& team, const OpTable& ops) {
                          sizeof(float));
 }
 
-double region_s(Team& team) {
-  constexpr auto nothing = [](const int&, WorkRange) {};
-  const double begin_s = now_s();
-  for (int i = 0; i < kRegions; ++i) team.run(+nothing, 0, team.n_threads(), 1);
-  return (now_s() - begin_s) / kRegions;
-}
-
 }  // namespace
 
 MachineRates measure_machine_rates(Team& team, const OpTable& ops,
@@ -73,7 +65,6 @@ MachineRates measure_machine_rates(Team& team, const OpTable& ops,
   }
   rates.int8_ops_per_s = int8_ops_per_s(team, ops);
   rates.f32_ops_per_s = f32_ops_per_s(team, ops);
-  rates.region_s = region_s(team);
   return rates;
 }
 

@@ -14,7 +14,6 @@ struct MachineRates {
   double dram_bytes_per_s = 0;  // plain read; 0: not measured
   double int8_ops_per_s = 0;    // multiplications and additions from cache and registers
   double f32_ops_per_s = 0;
-  double region_s = 0;  // an op of no work
 };
 
 // Reads up to 512 MiB of `memory` through, where it is at least 64 MiB (less stays in caches):

@@ -15,7 +15,7 @@ constexpr std::int64_t kPredictedDepths = 8;  // of a decode run: a step's time 
 
 MachineRates mean(const MachineRates& a, const MachineRates& b) {
   return {(a.dram_bytes_per_s + b.dram_bytes_per_s) / 2, (a.int8_ops_per_s + b.int8_ops_per_s) / 2,
-          (a.f32_ops_per_s + b.f32_ops_per_s) / 2, (a.region_s + b.region_s) / 2};
+          (a.f32_ops_per_s + b.f32_ops_per_s) / 2};
 }
 
 class SpeedRun {
@@ -55,8 +55,7 @@ class SpeedRun {
     sample.disk_bytes = end.link.bytes - begin.link.bytes;
     // Looking for blocks that are all there is no waiting.
     if (sample.disk_bytes > 0) sample.disk_wait_s = end.cpu.wait_s - begin.cpu.wait_s;
-    sample.kernel_s = end.cpu.cpu_busy_s - begin.cpu.cpu_busy_s -
-                      static_cast<double>(sample.regions) * sample.machine.region_s;
+    sample.kernel_s = (end.threads_busy_s - begin.threads_busy_s) / engine_.n_threads();
     return sample;
   }
 

@@ -95,8 +95,6 @@ int bench_command(const Invocation& invocation) {
   const Options& options = invocation.options;
   const std::string format = output_format(invocation);
   const BenchPlan plan = make_bench_plan(options);
-  for (const std::string& reason : plan.left_out)
-    fmt::print(stderr, "windlass: left out: {}\n", reason);
   const auto printer = make_bench_printer(options.bench, format);
   Bench bench(options, *printer, plan.n_tests());
   for (const BenchGroup& group : plan.groups) bench.check(group);

@@ -145,20 +145,8 @@ class Combinations {
       for (const std::string& type_v : types_v_) {
         group.options.cache_type_k = type_k;
         group.options.cache_type_v = type_v;
-        if (!leave_out(group)) add_threads(group);
+        add_threads(group);
       }
-    }
-  }
-
-  // Lists of both types combine; those that do not go together are no reason to run none.
-  bool leave_out(const BenchGroup& group) {
-    try {
-      make_engine_options(group.options);
-      return false;
-    } catch (const Error& error) {
-      if (types_k_.size() * types_v_.size() == 1) throw;
-      plan_.left_out.emplace_back(error.what());
-      return true;
     }
   }
 
@@ -228,9 +216,9 @@ BenchPlan make_bench_plan(const Options& options) {
   if (options.bench.repetitions < 1)
     fail(ErrorCode::kUsage, "-r {}: at least 1", options.bench.repetitions);
   BenchPlan plan = Combinations(options).plan();
-  if (!plan.groups.empty()) return plan;
-  if (!plan.left_out.empty()) fail(ErrorCode::kUsage, "{}", plan.left_out.front());
-  fail(ErrorCode::kUsage, "no test: give -p, -n or -pg more than 0 tokens");
+  if (plan.groups.empty())
+    fail(ErrorCode::kUsage, "no test: give -p, -n or -pg more than 0 tokens");
+  return plan;
 }
 
 }  // namespace windlass

@@ -23,7 +23,6 @@ struct BenchGroup {
 
 struct BenchPlan {
   std::vector<BenchGroup> groups;
-  std::vector<std::string> left_out;  // combinations that no engine can have, and why
   std::int64_t n_tests() const;
 };
 
