@@ -8,8 +8,8 @@
 
 namespace windlass {
 
-// Lines of the timeline: ops, waits for the disk, and one line per read in flight (kDisk + its
-// place).
+// Lines of the timeline: ops (products that run together are one event, named by the first), waits
+// for the disk, and one line per read in flight (kDisk + its place).
 enum class TraceRow : std::uint8_t { kCompute, kWait, kDisk };
 constexpr TraceRow disk_row(int place) {
   return static_cast<TraceRow>(static_cast<int>(TraceRow::kDisk) + place);

@@ -198,7 +198,7 @@ TEST_CASE("SmolLM2 chats: what was said stays in the cache", "[smollm2]") {
   const std::string model = smollm2();
   if (model.empty()) return;
   const ProcessResult chat = windlass(
-      {"run", "-m", model, "-cnv", "--temp", "0", "-n", "12", "-c", "512", "--ram", "64MiB"},
+      {"run", "-m", model, "-cnv", "--temp", "0", "-n", "12", "-c", "512", "--ram", "64MiB", "--exact"},
       {.input = "My name is Ada.\nWhat is my name?\n"});
   INFO(chat.err);
   CHECK(chat.exit_status == 0);
