@@ -10,7 +10,7 @@ namespace {
 // Tiles pay where a panel does.
 template <DType kType>
 void amx_matmul_q8(const MatMulArgs& args, WorkRange range) {
-  if (args.n_tokens <= kThinTokens<Q8KindOf<Avx512Vnni, kType>>) {
+  if (args.n_tokens <= kThinTokens<Avx512Vnni, kType>) {
     return matmul_q8<Avx512Vnni, kType>(args, range);
   }
   tile_matmul_q8<Avx512Vnni, kType, AmxTiles>(args, range);

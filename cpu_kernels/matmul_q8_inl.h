@@ -11,18 +11,6 @@
 namespace windlass {
 namespace {
 
-// Where byte dots take any unsigned weights, a panel's codes are shifted up until their zero point
-// is 128, whose share of a sum is ready in the activations; the scales are shifted down.
-template <class V, DType kType>
-inline constexpr int kPanelShift = kByteDots<V>&& kZeroOf<V, kType> > 0
-                                       ? __builtin_ctz(128 / kZeroOf<V, kType>)
-                                       : 0;
-
-template <class V, DType kType>
-using PanelKindOf =
-    Q8Kind<kByteDots<V> ? Codes::kUnsigned7 : Format<kType>::kCodes, Format<kType>::kScaleWeights,
-           kZeroOf<V, kType> << kPanelShift<V, kType>, Format<kType>::kHasOffset>;
-
 // 16 blocks (512 columns) of kRowVectors * kLanes rows: 16 KiB of bytes and 4 KiB of scales with 16
 // lanes (and as much again for each of the two arrays beside), which stay in L1 beside the 6 KiB of
 // the tokens at hand.
@@ -43,15 +31,14 @@ inline void fill_panel_block(Panel<V, Kind>* panel, const std::uint8_t* const* r
                              std::int64_t at, std::int64_t first, int lane) {
   using Type = Format<kType>;
   constexpr int kBlocks = static_cast<int>(Type::kBlockWeights) / 32;
-  constexpr int kGroups = Kind::kGroups, kShift = kPanelShift<V, kType>;
+  constexpr int kGroups = Kind::kGroups;
   typename V::F d[kScalesOf<kType>], offset[kScalesOf<kType>];
-  Type::template load_scales<V>(rows + lane, at, d, offset);
+  load_scales<V, kType>(rows + lane, at, d, offset);
   // Unrolled by order here and below: g++ 12 leaves loops of 16 and more, and their counters
   // spilled.
 #pragma GCC unroll 16
   for (int s = 0; s < kScalesOf<kType>; ++s) {
     const std::int64_t b = first + s / kGroups;
-    if constexpr (kShift > 0) d[s] = V::mul(d[s], V::set1(1.0f / (1 << kShift)));
     V::store(panel->d[b][s % kGroups] + lane, d[s]);
     V::store(panel->minus[b][s % kGroups] + lane, minus_magic<V>(d[s]));
     if constexpr (Kind::kHasOffset) V::store(panel->offset[b][s % kGroups] + lane, offset[s]);
@@ -61,7 +48,6 @@ inline void fill_panel_block(Panel<V, Kind>* panel, const std::uint8_t* const* r
     load_steps<V, kType>(rows + lane, at, part, steps);
 #pragma GCC unroll 32
     for (int j = 0; j < 8 * Type::kPartBlocks; ++j) {
-      if constexpr (kShift > 0) steps[j] = V::shift_left(steps[j], kShift);
       V::store_b(panel->bytes[first + part * Type::kPartBlocks + j / 8][j % 8] + lane * 4,
                  steps[j]);
     }
@@ -108,7 +94,7 @@ class SpanPrefetch {
   }
   [[gnu::always_inline]] void step() {
     for (std::int64_t i = 0; i < per_step_ && rows_ > 0; ++i) {
-      __builtin_prefetch(row_ + at_);
+      __builtin_prefetch(row_ + at_, 0, 2);
       at_ += 64;
       if (at_ < bytes_) continue;
       at_ = 0;
@@ -239,7 +225,7 @@ struct PanelOrder {
 
 template <class V, DType kType>
 void panel_matmul_q8(const MatMulArgs& args, WorkRange range) {
-  using Kind = PanelKindOf<V, kType>;
+  using Kind = StepKindOf<V, kType>;
   constexpr std::int64_t kCacheBytes = 512 << 10;
   Panel<V, Kind> panel;
   const PanelOrder order = {range, q8_blocks(args.n_in), Panel<V, Kind>::kRows,
@@ -255,31 +241,11 @@ void panel_matmul_q8(const MatMulArgs& args, WorkRange range) {
   }
 }
 
-// How many tokens the thin path takes, by weights that share a scale: from there on a panel is
-// filled in less time than registers run out. Measured on AVX2, AVX-512 and AVX-512-VNNI with 2 to
-// 16 tokens of 2048x8192: the panel wins from 9 to 13 tokens on, with groups of 16 from 5 to 8.
-template <class Kind>
-inline constexpr int kThinTokens = Kind::kGroups == 1 ? 8 : 4;
-
 template <class V, DType kType>
 void matmul_q8(const MatMulArgs& args, WorkRange range) {
-  constexpr int kMost = kThinTokens<Q8KindOf<V, kType>>;
+  constexpr int kMost = kThinTokens<V, kType>;
   if (args.n_tokens > kMost) return panel_matmul_q8<V, kType>(args, range);
-  switch (args.n_tokens) {
-    case 1:
-      return thin_tokens<V, kType, 1>(args, range);
-    case 2:
-      return thin_tokens<V, kType, 2>(args, range);
-    case 3:
-      return thin_tokens<V, kType, 3>(args, range);
-    case 4:
-      return thin_tokens<V, kType, 4>(args, range);
-    case 5:
-    case 6:
-      return thin_tokens<V, kType, smaller(6, kMost)>(args, range);
-    default:
-      return thin_tokens<V, kType, kMost>(args, range);
-  }
+  thin_matmul_q8<V, kType, kMost>(args, range);
 }
 
 }  // namespace

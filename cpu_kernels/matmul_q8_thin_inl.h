@@ -14,66 +14,77 @@
 namespace windlass {
 namespace {
 
-// Asks for what each of N rows reads `kPrefetchBytes` later; near a row's end that is the start of
-// the row that this lane reads next, N rows on. 16 rows * 256 bytes = 4 KiB ahead covers 100 ns of
-// DRAM latency at 40 GB/s.
-inline constexpr std::int64_t kPrefetchBytes = 256;
+// How many rows each lane walks through, one after the other, of those that are left: lane l begins
+// at row l * that. Sixteen walks through neighbouring rows of 1 to 3 KiB would meet in a few pages,
+// where a core's prefetcher follows one: 16.5 instead of 22 GB/s. Walks that lie whole pages apart
+// would fall into the same lines of L1, so those are made shorter.
 template <int N>
-inline void prefetch_rows(const std::uint8_t* const* rows, std::int64_t offset,
-                          std::int64_t row_bytes) {
-  std::int64_t ahead = offset + kPrefetchBytes;
-  if (ahead >= row_bytes) ahead += (N - 1) * row_bytes;
-  for (int r = 0; r < N; ++r) __builtin_prefetch(rows[r] + ahead);
+inline std::int64_t walk_rows(std::int64_t rows, std::int64_t row_bytes) {
+  constexpr std::int64_t kPage = 4096, kNear = 256;
+  std::int64_t walk = (rows + N - 1) / N;
+  const auto aliased = [&](std::int64_t n) { return (n * row_bytes + kNear) % kPage <= 2 * kNear; };
+  for (std::int64_t n = walk; n > walk / 2; --n) {
+    if (!aliased(n)) return n;
+  }
+  return walk;
 }
 
-// Prefetches for the kBlockBytes from `offset`, of the block with that index: once a cache line. Of
-// rows that are shorter than 8 lines, what N blocks of the next N rows take of their memory, in a
-// row: measured with rows of 324 bytes, 19 instead of 14 GB/s; with rows of 612, as much; with rows
-// of 1152 and more, whose walks side by side keep more of DRAM's banks busy, up to a third less.
-template <int N, std::int64_t kBlockBytes>
-inline void prefetch_block(const std::uint8_t* const* rows, std::int64_t index,
-                           std::int64_t row_bytes) {
-  constexpr std::int64_t kBlocksPerLine = larger(64 / kBlockBytes, 1);
-  if (row_bytes < 8 * 64) {
-    const std::uint8_t* next = rows[0] + N * (row_bytes + index * kBlockBytes);
-    for (std::int64_t line = 0; line < N * kBlockBytes; line += 64) __builtin_prefetch(next + line);
-    return;
+// Pointers to row `step` of each of N lanes' walks; past the last row, to the last.
+template <int N>
+inline void walk_pointers(const MatMulArgs& args, WorkRange rows, std::int64_t walk,
+                          std::int64_t step, const std::uint8_t** pointers) {
+  const std::uint8_t* base = reinterpret_cast<const std::uint8_t*>(args.weights);
+  for (int r = 0; r < N; ++r) {
+    pointers[r] = base + smaller(rows.begin + r * walk + step, rows.end - 1) * args.row_bytes;
   }
+}
+
+// Asks for what each of N lanes reads `kPrefetchBytes` later, once for each cache line of a block.
+inline constexpr std::int64_t kPrefetchBytes = 256;
+template <int N, std::int64_t kBlockBytes>
+[[gnu::always_inline]] inline void prefetch_block(const std::uint8_t* const* rows,
+                                                  std::int64_t index) {
+  constexpr std::int64_t kBlocksPerLine = larger(64 / kBlockBytes, 1);
   if (index % kBlocksPerLine != 0) return;
   for (std::int64_t line = 0; line < kBlockBytes * kBlocksPerLine; line += 64) {
-    prefetch_rows<N>(rows, index * kBlockBytes + line, row_bytes);
+    for (int r = 0; r < N; ++r) {
+      __builtin_prefetch(rows[r] + index * kBlockBytes + line + kPrefetchBytes);
+    }
   }
 }
 
 // Inlined by force from here down to the loads: out of line, vectors pass through memory and Q4_0
 // loses a third of its speed.
-// One group of kLanes rows and one token. Two chains of sums hide the latency of the dots.
-template <class V, class Kind>
+// One group of kLanes rows and one token: two chains of sums where few tokens' dots leave their
+// latency to be hidden.
+template <class V, class Kind, int kChains>
 [[gnu::always_inline]] inline typename V::I group_dot(const typename V::B* steps, const Q8Block& x,
                                                       int group) {
   using Dot = GroupDot<V, Kind::kCodes>;
   const typename V::I start = V::set1_i(group_start<Kind>(x, group)), zero = V::zero_i();
-  typename Dot::Sum even = Dot::begin(start), odd = Dot::begin(zero);
-  for (int j = group * Kind::kGroupSteps; j < (group + 1) * Kind::kGroupSteps; j += 2) {
-    even = Dot::dot(even, steps[j], V::broadcast4(x.values + 4 * j));
-    odd = Dot::dot(odd, steps[j + 1], V::broadcast4(x.values + 4 * j + 4));
+  typename Dot::Sum sums[2] = {Dot::begin(start), Dot::begin(zero)};
+  const int first = group * Kind::kGroupSteps;
+  for (int j = 0; j < Kind::kGroupSteps; ++j) {
+    typename Dot::Sum& sum = sums[j % kChains];
+    sum = Dot::dot_at(sum, steps[first + j], x.values + 4 * (first + j));
   }
-  return V::add_i(Dot::finish(even, start), Dot::finish(odd, zero));
+  if constexpr (kChains == 1) return Dot::finish(sums[0], start);
+  return V::add_i(Dot::finish(sums[0], start), Dot::finish(sums[1], zero));
 }
 
 // Blocks of one weight row's worth of T tokens.
 template <class V, DType kType, int T>
 [[gnu::always_inline]] inline void thin_rows(const std::uint8_t* const* rows,
                                              const Q8Block* const* x, std::int64_t blocks,
-                                             std::int64_t row_bytes, typename V::F* sum) {
+                                             typename V::F* sum) {
   using Type = Format<kType>;
-  using Kind = Q8KindOf<V, kType>;
+  using Kind = StepKindOf<V, kType>;
   constexpr int kBlocks = static_cast<int>(Type::kBlockWeights) / 32;
   for (std::int64_t i = 0; i < blocks; ++i) {
     const std::int64_t at = i * Type::kBlockBytes;
-    prefetch_block<V::kLanes, Type::kBlockBytes>(rows, i, row_bytes);
+    prefetch_block<V::kLanes, Type::kBlockBytes>(rows, i);
     typename V::F d[kScalesOf<kType>], offset[kScalesOf<kType>];
-    Type::template load_scales<V>(rows, at, d, offset);
+    load_scales<V, kType>(rows, at, d, offset);
     for (int part = 0; part < kBlocks / Type::kPartBlocks; ++part) {
       typename V::B steps[8 * Type::kPartBlocks];
       load_steps<V, kType>(rows, at, part, steps);
@@ -84,7 +95,8 @@ template <class V, DType kType, int T>
           const typename V::F minus = minus_magic<V>(d[s]);
           for (int t = 0; t < T; ++t) {
             const Q8Block& at_block = x[t][i * kBlocks + block];
-            const typename V::I dot = group_dot<V, Kind>(steps + 8 * b, at_block, g);
+            const typename V::I dot =
+                group_dot<V, Kind, (T > 2 ? 1 : 2)>(steps + 8 * b, at_block, g);
             sum[t] = add_group<V, Kind>(sum[t], dot, d[s], minus, offset[s], at_block, g);
           }
         }
@@ -93,26 +105,75 @@ template <class V, DType kType, int T>
   }
 }
 
+// The outputs of one row of each lane's walk, `walk` floats apart; the last lanes may be past the
+// last row.
+template <class V>
+inline typename V::F load_walk(const float* out, std::int64_t n, std::int64_t walk) {
+  if (walk == 1) return V::load_n(out, n);
+  alignas(64) float lanes[V::kLanes] = {};
+  for (std::int64_t r = 0; r < n; ++r) lanes[r] = out[r * walk];
+  return V::load(lanes);
+}
+template <class V>
+inline void store_walk(float* out, std::int64_t n, std::int64_t walk, typename V::F sum) {
+  if (walk == 1) return V::store_n(out, sum, n);
+  alignas(64) float lanes[V::kLanes];
+  V::store(lanes, sum);
+  for (std::int64_t r = 0; r < n; ++r) out[r * walk] = lanes[r];
+}
+
+// Row `step` of each lane's walk through `rows`, for all tokens.
+template <class V, DType kType, int T>
+void thin_step(const MatMulArgs& args, const Q8Block* const* x, WorkRange rows, std::int64_t walk,
+               std::int64_t step) {
+  const std::uint8_t* pointers[V::kLanes];
+  walk_pointers<V::kLanes>(args, rows, walk, step, pointers);
+  const std::int64_t n =
+      smaller((rows.end - rows.begin - step + walk - 1) / walk, std::int64_t{V::kLanes});
+  float* out = args.out + rows.begin + step;
+  typename V::F sum[T];
+  for (int t = 0; t < T; ++t) {
+    const bool add = args.accumulate && t < args.n_tokens;
+    sum[t] = add ? load_walk<V>(out + t * args.out_stride, n, walk) : V::zero();
+  }
+  thin_rows<V, kType, T>(pointers, x, args.n_in / Format<kType>::kBlockWeights, sum);
+  for (int t = 0; t < T; ++t) {
+    if (t < args.n_tokens) store_walk<V>(out + t * args.out_stride, n, walk, sum[t]);
+  }
+}
+
+inline constexpr std::int64_t kShortRow = 1024;
 // REQUIRES args.n_tokens <= T. Tokens past the last repeat it, and their results are dropped.
 template <class V, DType kType, int T>
 void thin_tokens(const MatMulArgs& args, WorkRange range) {
   const Q8Block* x[T];
   for (int t = 0; t < T; ++t) x[t] = q8_row(args, smaller(t, args.n_tokens - 1));
-  for (std::int64_t row = range.begin; row < range.end; row += V::kLanes) {
-    const std::uint8_t* rows[V::kLanes];
-    row_pointers<V::kLanes>(args, row, range.end, rows);
-    const std::int64_t n = range.end - row;
-    float* out = args.out + row;
-    typename V::F sum[T];
-    for (int t = 0; t < T; ++t) {
-      const bool add = args.accumulate && t < args.n_tokens;
-      sum[t] = add ? V::load_n(out + t * args.out_stride, n) : V::zero();
+  while (range.begin < range.end) {
+    // Of short rows, putting the results of many tokens in their places one by one would cost more.
+    const std::int64_t walk = T > 4 && args.row_bytes < kShortRow
+                                  ? 1
+                                  : walk_rows<V::kLanes>(range.end - range.begin, args.row_bytes);
+    const WorkRange rows = {range.begin, smaller(range.begin + walk * V::kLanes, range.end)};
+    for (std::int64_t step = 0; step < walk; ++step) {
+      thin_step<V, kType, T>(args, x, rows, walk, step);
     }
-    thin_rows<V, kType, T>(rows, x, args.n_in / Format<kType>::kBlockWeights, args.row_bytes, sum);
-    for (int t = 0; t < T; ++t) {
-      if (t < args.n_tokens) V::store_n(out + t * args.out_stride, sum[t], n);
-    }
+    range.begin = rows.end;
   }
+}
+
+// How many tokens the thin path takes: from there on a panel is filled in less time than registers
+// run out. Measured with 2 to 32 tokens of 2048x3072.
+template <class V, DType kType>
+inline constexpr int kThinTokens = 8;
+
+// As many tokens at once as there are, 5 and 7 rounded up, to compile fewer.
+template <class V, DType kType, int kMost>
+void thin_matmul_q8(const MatMulArgs& args, WorkRange range) {
+  if constexpr (kMost > 1) {
+    constexpr int kFewer = kMost > 4 ? kMost - 2 : kMost - 1;
+    if (args.n_tokens <= kFewer) return thin_matmul_q8<V, kType, kFewer>(args, range);
+  }
+  thin_tokens<V, kType, kMost>(args, range);
 }
 
 }  // namespace

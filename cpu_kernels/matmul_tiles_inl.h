@@ -126,7 +126,7 @@ inline void tile_panel_tokens(Tiles& tiles, const MatMulArgs& args, const Panel<
 // REQUIRES: a type with a scale for 32 weights. V: byte dots of unsigned weights.
 template <class V, DType kType, class Tiles>
 void tile_matmul_q8(const MatMulArgs& args, WorkRange range) {
-  using Kind = PanelKindOf<V, kType>;
+  using Kind = StepKindOf<V, kType>;
   static_assert(Kind::kGroups == 1 && kByteDots<V> && V::kRowVectors == kTileVectors<V>);
   Tiles tiles;
   Panel<V, Kind> panel;

@@ -45,6 +45,19 @@ using Q8KindOf = Q8Kind<Format<kType>::kCodes, Format<kType>::kScaleWeights, kZe
 template <class V>
 inline constexpr bool kByteDots = V::kZeroPoint8 == 128;
 
+// Where byte dots take any unsigned weights, codes are shifted up until their zero point is 128,
+// whose share of a sum is ready in the activations; the scales are shifted down.
+template <class V, DType kType>
+inline constexpr int kCodeShift = kByteDots<V>&& kZeroOf<V, kType> > 0
+                                      ? __builtin_ctz(128 / kZeroOf<V, kType>)
+                                      : 0;
+
+// What load_steps and load_scaled make of a type.
+template <class V, DType kType>
+using StepKindOf =
+    Q8Kind<kByteDots<V> ? Codes::kUnsigned7 : Format<kType>::kCodes, Format<kType>::kScaleWeights,
+           kZeroOf<V, kType> << kCodeShift<V, kType>, Format<kType>::kHasOffset>;
+
 // The integer sums of one group.
 template <class V, Codes kCodes>
 struct GroupDot {
@@ -53,6 +66,11 @@ struct GroupDot {
   static Sum dot(Sum sum, typename V::B weights, typename V::B acts) {
     if constexpr (kCodes == Codes::kSigned8) return V::dot8(sum, weights, acts);
     if constexpr (kCodes != Codes::kSigned8) return V::dot7(sum, weights, acts);
+  }
+  // The same four activations for all lanes.
+  static Sum dot_at(Sum sum, typename V::B weights, const std::int8_t* acts) {
+    if constexpr (kByteDots<V>) return V::dot_at(sum, weights, acts);
+    if constexpr (!kByteDots<V>) return dot(sum, weights, V::broadcast4(acts));
   }
   static typename V::I finish(Sum sum, typename V::I) { return sum; }
 };
@@ -63,6 +81,9 @@ requires(!kByteDots<V>) struct GroupDot<V, Codes::kUnsigned4> {
   static Sum begin(typename V::I) { return V::zero_acc4(); }
   static Sum dot(Sum sum, typename V::B weights, typename V::B acts) {
     return V::dot4(sum, weights, acts);
+  }
+  static Sum dot_at(Sum sum, typename V::B weights, const std::int8_t* acts) {
+    return dot(sum, weights, V::broadcast4(acts));
   }
   static typename V::I finish(Sum sum, typename V::I start) {
     return V::add_i(V::finish4(sum), start);
@@ -112,19 +133,36 @@ template <class V, class Kind>
   return sum;
 }
 
-// A type's codes as the dots take them.
-template <class V, DType kType>
-[[gnu::always_inline]] inline void load_steps(const std::uint8_t* const* rows, std::int64_t at,
-                                              int part, typename V::B* steps) {
-  Format<kType>::template load_codes<V>(rows, at, part, steps);
-  if constexpr (Format<kType>::kCodes == Codes::kSigned8) {
-    for (int j = 0; j < 8 * Format<kType>::kPartBlocks; ++j) steps[j] = V::prepare8(steps[j]);
-  }
-}
-
 template <DType kType>
 inline constexpr int kScalesOf =
     static_cast<int>(Format<kType>::kBlockWeights) / Format<kType>::kScaleWeights;
+
+// A type's codes and scales as the dots take them.
+template <class V, DType kType>
+[[gnu::always_inline]] inline void load_steps(const std::uint8_t* const* rows, std::int64_t at,
+                                              int part, typename V::B* steps) {
+  using Type = Format<kType>;
+  constexpr int kSteps = 8 * Type::kPartBlocks, kShift = kCodeShift<V, kType>;
+  if constexpr (kShift == 4) {
+    Type::template load_codes_times_16<V>(rows, at, part, steps);
+  } else {
+    Type::template load_codes<V>(rows, at, part, steps);
+#pragma GCC unroll 32
+    for (int j = 0; j < kSteps; ++j) {
+      if constexpr (Type::kCodes == Codes::kSigned8) steps[j] = V::prepare8(steps[j]);
+      if constexpr (kShift > 0) steps[j] = V::shift_left(steps[j], kShift);
+    }
+  }
+}
+template <class V, DType kType>
+[[gnu::always_inline]] inline void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                               typename V::F* d, typename V::F* offset) {
+  Format<kType>::template load_scales<V>(rows, at, d, offset);
+  if constexpr (constexpr int kShift = kCodeShift<V, kType>; kShift > 0) {
+#pragma GCC unroll 16
+    for (int s = 0; s < kScalesOf<kType>; ++s) d[s] = V::mul(d[s], V::set1(1.0f / (1 << kShift)));
+  }
+}
 
 inline const Q8Block* q8_row(const MatMulArgs& args, std::int64_t token) {
   const std::int64_t stride =

@@ -151,6 +151,14 @@ struct Avx2 {
     halves = _mm_insert_epi16(halves, load_u16(rows[7] + offset), 7);
     return _mm256_cvtph_ps(halves);
   }
+  [[gnu::always_inline]] static I load_dwords(const std::uint8_t* const* rows,
+                                              std::int64_t offset) {
+    const B r0 = load_two(rows[0] + offset, rows[4] + offset);
+    const B r1 = load_two(rows[1] + offset, rows[5] + offset);
+    const B r2 = load_two(rows[2] + offset, rows[6] + offset);
+    const B r3 = load_two(rows[3] + offset, rows[7] + offset);
+    return _mm256_unpacklo_epi64(_mm256_unpacklo_epi32(r0, r1), _mm256_unpacklo_epi32(r2, r3));
+  }
   static B load_b(const void* from) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(from));
   }

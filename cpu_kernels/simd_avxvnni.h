@@ -11,6 +11,9 @@ struct AvxVnni : Avx2 {
   static Acc4 dot4(Acc4 sum, B weights, B activations) {
     return _mm256_dpbusd_avx_epi32(sum, weights, activations);
   }
+  static I dot_at(I sum, B weights, const std::int8_t* activations) {
+    return dot7(sum, weights, broadcast4(activations));
+  }
   static I finish4(Acc4 sum) { return sum; }
   static I dot7(I sum, B weights, B activations) {
     return _mm256_dpbusd_avx_epi32(sum, weights, activations);

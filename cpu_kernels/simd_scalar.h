@@ -110,6 +110,10 @@ struct Scalar {
   static F load_scales(const std::uint8_t* const* rows, std::int64_t offset) {
     return load_f16(rows[0] + offset);
   }
+  // The four bytes at rows[lane] + offset; reads sixteen.
+  static I load_dwords(const std::uint8_t* const* rows, std::int64_t offset) {
+    return load_b(rows[0] + offset);
+  }
   static B load_b(const void* from) {
     B value;
     __builtin_memcpy(&value, from, sizeof value);

@@ -6,8 +6,8 @@
 
 namespace windlass {
 
-// The stack that the team's helpers get. An op needs up to 200 KiB of it (attention_tile_inl.h), and
-// oneTBB's own 4 MiB each would be refused early under a limit on address space.
+// The stack that the team's helpers get. An op needs up to 200 KiB of it (attention_tile_inl.h),
+// and oneTBB's own 4 MiB each would be refused early under a limit on address space.
 inline constexpr std::int64_t kHelperStackBytes = std::int64_t{1} << 20;
 
 // Threads that can be started beside those that run now, at most `wanted`: starts them, all alive

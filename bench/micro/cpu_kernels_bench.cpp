@@ -146,9 +146,10 @@ void matmul(benchmark::State& state, DType type, Form form, std::int64_t n_out, 
   std::vector<float> out(static_cast<std::size_t>(n_tokens * n_out));
   const std::int64_t row = row_bytes(type, n_in), matrix = row * n_out;
   const auto function = mat_mul_function(form, type);
+  const std::byte* weights = stream().data();
   std::int64_t offset = 0;
   for (auto _ : state) {
-    const MatMulArgs args = {stream().data() + offset,
+    const MatMulArgs args = {weights + offset,
                              row,
                              n_out,
                              n_in,
@@ -275,6 +276,12 @@ void register_matmuls() {
     for (const std::int64_t n_tokens : {2, 4, 8, 16, 32, 128, 512}) {
       add("gemm/" + name + "/2048x3072x" + std::to_string(n_tokens), type, Form::kQ8, 2048, 3072,
           n_tokens, true);
+    }
+    for (const std::int64_t n_tokens : {4, 8, 12, 16}) {
+      add("gemm/" + name + "/8192x512x" + std::to_string(n_tokens), type, Form::kQ8, 8192, 512,
+          n_tokens, false);
+      add("gemm/" + name + "/512x8192x" + std::to_string(n_tokens), type, Form::kQ8, 512, 8192,
+          n_tokens, false);
     }
     add("gemm/" + small_name + "x512", type, Form::kQ8, 1536, small, 512, false);
     add("exact/" + name + "/2048x3072x1", type, Form::kF32, 2048, 3072, 1, true);

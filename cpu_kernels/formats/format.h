@@ -59,8 +59,8 @@ inline typename V::I bits_left(typename V::I value, int n, std::uint32_t mask) {
 
 // Bytes at + 16 * i of kLanes rows, for i below n.
 template <class V>
-inline void load_sixteens(const std::uint8_t* const* rows, std::int64_t at, int n,
-                          typename V::B* out) {
+[[gnu::always_inline]] inline void load_sixteens(const std::uint8_t* const* rows, std::int64_t at,
+                                                 int n, typename V::B* out) {
   for (int i = 0; i < n; ++i) V::load_rows16(rows, at + 16 * i, out + 4 * i);
 }
 

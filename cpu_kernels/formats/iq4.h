@@ -38,13 +38,13 @@ struct Format<DType::kIQ4_NL> {
   static constexpr int kZeroPoint = 0;
   static constexpr bool kHasOffset = false;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F*) {
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F*) {
     *d = V::load_scales(rows, at);
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int, typename V::B* steps) {
     load_looked_up<V>(rows, at + 2, kIq4Values, steps);
   }
   template <class V>
@@ -63,8 +63,8 @@ struct Format<DType::kIQ4_XS> {
   static constexpr int kZeroPoint = 0;
   static constexpr bool kHasOffset = false;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F*) {
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F*) {
     using I = typename V::I;
     I head[4];
     V::load_rows16(rows, at, head);
@@ -78,8 +78,8 @@ struct Format<DType::kIQ4_XS> {
     }
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int part,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int part, typename V::B* steps) {
     load_looked_up<V>(rows, at + 8 + 16 * part, kIq4Values, steps);
   }
   template <class V>
@@ -105,8 +105,8 @@ struct Format<DType::kMXFP4> {
   static constexpr bool kHasOffset = false;
   // 2^(e - 128) as float bits: exponent e - 1; for e of 1 and 0 the subnormals 2^-127, 2^-128.
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F*) {
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F*) {
     typename V::I head[4];
     V::load_rows16(rows, at, head);
     const typename V::I e = byte_of<V>(head[0], 0);
@@ -116,8 +116,8 @@ struct Format<DType::kMXFP4> {
     *d = V::from_bits(V::max_i(normal, subnormal));  // normal is 0 or negative for e < 2
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int, typename V::B* steps) {
     load_looked_up<V>(rows, at + 1, kFp4Values, steps);
   }
   template <class V>

@@ -33,8 +33,8 @@ struct Format<DType::kQ2_K> {
   static constexpr int kZeroPoint = 0;
   static constexpr bool kHasOffset = true;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F* offset) {
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F* offset) {
     typename V::B scales[4];
     V::load_rows16(rows, at, scales);
     const typename V::F whole = V::load_scales(rows, at + 80);
@@ -46,8 +46,8 @@ struct Format<DType::kQ2_K> {
     }
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int part,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int part, typename V::B* steps) {
     load_two_bit_codes<V>(rows, at + 16, part, steps);
   }
   template <class V>
@@ -76,8 +76,8 @@ struct Format<DType::kQ3_K> {
   static constexpr bool kHasOffset = false;
   // Scale g: low 4 bits in a nibble of byte g % 8, high 2 bits in byte 8 + g % 4.
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F*) {
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F*) {
     using I = typename V::I;
     I tail[4];  // from 2 bytes before the scales, so that it ends with the block
     V::load_rows16(rows, at + 94, tail);
@@ -98,8 +98,8 @@ struct Format<DType::kQ3_K> {
     }
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int part,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int part, typename V::B* steps) {
     typename V::B third[8];
     load_sixteens<V>(rows, at, 2, third);
     load_two_bit_codes<V>(rows, at + 32, part, steps);

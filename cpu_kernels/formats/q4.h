@@ -20,6 +20,19 @@ template <class V>
   }
 }
 
+// The same times 16.
+template <class V>
+[[gnu::always_inline]] inline void load_high_nibbles(const std::uint8_t* const* rows,
+                                                     std::int64_t at, typename V::B* steps) {
+  typename V::B bytes[4];
+  V::load_rows16(rows, at, bytes);
+  const typename V::B mask = V::set1_i(static_cast<std::int32_t>(0xf0f0f0f0u));
+  for (int j = 0; j < 4; ++j) {
+    steps[j] = V::and_i(V::shift_left(bytes[j], 4), mask);
+    steps[4 + j] = V::and_i(bytes[j], mask);
+  }
+}
+
 template <>
 struct Format<DType::kQ4_0> {
   static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 18;
@@ -28,14 +41,20 @@ struct Format<DType::kQ4_0> {
   static constexpr int kZeroPoint = 8;
   static constexpr bool kHasOffset = false;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F*) {
-    *d = V::load_scales(rows, at);
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F*) {
+    *d = V::f16_low(V::load_dwords(rows, at));
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int, typename V::B* steps) {
     load_nibbles<V>(rows, at + 2, steps);
+  }
+  template <class V>
+  [[gnu::always_inline]] static void load_codes_times_16(const std::uint8_t* const* rows,
+                                                         std::int64_t at, int,
+                                                         typename V::B* steps) {
+    load_high_nibbles<V>(rows, at + 2, steps);
   }
   template <class V>
   static void dequantize(const std::uint8_t* from, float* out, std::int64_t n) {
@@ -58,14 +77,15 @@ struct Format<DType::kQ4_1> {
   static constexpr int kZeroPoint = 0;
   static constexpr bool kHasOffset = true;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F* offset) {
-    *d = V::load_scales(rows, at);
-    *offset = V::load_scales(rows, at + 2);
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F* offset) {
+    const typename V::I both = V::load_dwords(rows, at);
+    *d = V::f16_low(both);
+    *offset = V::f16_low(V::shift_right(both, 16));
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int, typename V::B* steps) {
     load_nibbles<V>(rows, at + 4, steps);
   }
   template <class V>

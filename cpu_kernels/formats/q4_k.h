@@ -14,8 +14,9 @@ namespace {
 // 4 to 7 have their low 4 bits in the nibbles of bytes 8 to 11, their high 2 bits on top of the
 // former.
 template <class V>
-inline void load_six_bit_scales(const std::uint8_t* const* rows, std::int64_t at,
-                                typename V::F* scale, typename V::F* offset) {
+[[gnu::always_inline]] inline void load_six_bit_scales(const std::uint8_t* const* rows,
+                                                       std::int64_t at, typename V::F* scale,
+                                                       typename V::F* offset) {
   using I = typename V::I;
   I head[4];
   V::load_rows16(rows, at, head);
@@ -48,13 +49,13 @@ struct Format<DType::kQ4_K> {
   static constexpr int kZeroPoint = 0;
   static constexpr bool kHasOffset = true;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F* offset) {
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F* offset) {
     load_six_bit_scales<V>(rows, at, d, offset);
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int part,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int part, typename V::B* steps) {
     load_sixteens<V>(rows, at + 16 + 32 * part, 2, steps);
     for (int j = 0; j < 8; ++j) {
       steps[8 + j] = V::high_nibbles(steps[j]);
@@ -87,13 +88,13 @@ struct Format<DType::kQ5_K> {
   static constexpr int kZeroPoint = 0;
   static constexpr bool kHasOffset = true;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F* offset) {
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F* offset) {
     load_six_bit_scales<V>(rows, at, d, offset);
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int part,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int part, typename V::B* steps) {
     typename V::B fifth[8];
     load_sixteens<V>(rows, at + 16, 2, fifth);
     load_sixteens<V>(rows, at + 48 + 32 * part, 2, steps);

@@ -41,13 +41,13 @@ struct Format<DType::kQ5_0> {
   static constexpr int kZeroPoint = 16;
   static constexpr bool kHasOffset = false;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F*) {
-    *d = V::load_scales(rows, at);
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F*) {
+    *d = V::f16_low(V::load_dwords(rows, at));
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int, typename V::B* steps) {
     typename V::B head[4];  // d, the fifth bits, the first nibbles
     V::load_rows16(rows, at, head);
     load_nibbles<V>(rows, at + 6, steps);
@@ -73,14 +73,15 @@ struct Format<DType::kQ5_1> {
   static constexpr int kZeroPoint = 0;
   static constexpr bool kHasOffset = true;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F* offset) {
-    *d = V::load_scales(rows, at);
-    *offset = V::load_scales(rows, at + 2);
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F* offset) {
+    const typename V::I both = V::load_dwords(rows, at);
+    *d = V::f16_low(both);
+    *offset = V::f16_low(V::shift_right(both, 16));
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int, typename V::B* steps) {
     typename V::B head[4];  // d and m, the fifth bits, the first nibbles
     V::load_rows16(rows, at, head);
     load_nibbles<V>(rows, at + 8, steps);

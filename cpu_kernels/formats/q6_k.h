@@ -17,8 +17,8 @@ struct Format<DType::kQ6_K> {
   static constexpr int kZeroPoint = 32;
   static constexpr bool kHasOffset = false;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F*) {
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F*) {
     typename V::B scales[4];
     V::load_rows16(rows, at + 192, scales);
     const typename V::F whole = V::load_scales(rows, at + 208);
@@ -29,8 +29,8 @@ struct Format<DType::kQ6_K> {
     }
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int part,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int part, typename V::B* steps) {
     typename V::B low[16], high[8];
     load_sixteens<V>(rows, at + 64 * part, 4, low);
     load_sixteens<V>(rows, at + 128 + 32 * part, 2, high);

@@ -14,13 +14,13 @@ struct Format<DType::kQ8_0> {
   static constexpr int kZeroPoint = 0;
   static constexpr bool kHasOffset = false;
   template <class V>
-  static void load_scales(const std::uint8_t* const* rows, std::int64_t at, typename V::F* d,
-                          typename V::F*) {
-    *d = V::load_scales(rows, at);
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F*) {
+    *d = V::f16_low(V::load_dwords(rows, at));
   }
   template <class V>
-  static void load_codes(const std::uint8_t* const* rows, std::int64_t at, int,
-                         typename V::B* steps) {
+  [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
+                                                int, typename V::B* steps) {
     load_sixteens<V>(rows, at + 2, 2, steps);
   }
   template <class V>

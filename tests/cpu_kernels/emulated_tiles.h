@@ -174,6 +174,14 @@ struct PlainLanes {
     }
     return value;
   }
+  static I load_dwords(const std::uint8_t* const* rows, std::int64_t offset) {
+    I value;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      value[lane] = Scalar::load_dwords(rows + lane, offset);
+    }
+    return value;
+  }
+  static F f16_low(const I& value) { return each(Scalar::f16_low, value); }
   static B load_b(const void* from) {
     B value;
     std::memcpy(&value, from, sizeof value);
