@@ -87,25 +87,31 @@ class SpanPrefetch {
     lines.row_ = reinterpret_cast<const char*>(args.weights) + span.first_row * args.row_bytes +
                  span.first_block * 32 / Type::kBlockWeights * Type::kBlockBytes;
     lines.row_bytes_ = args.row_bytes;
+    lines.at_ = lines.first_line();
     lines.bytes_ = span.blocks * 32 / Type::kBlockWeights * Type::kBlockBytes;
     lines.rows_ = lines.bytes_ > 0 ? span.rows : 0;  // not after the last span
-    lines.per_step_ = (lines.rows_ * (lines.bytes_ / 64 + 1) + steps - 1) / steps;
+    lines.per_step_ = (lines.rows_ * (lines.bytes_ / 64 + 2) + steps - 1) / steps;
     return lines;
   }
   [[gnu::always_inline]] void step() {
     for (std::int64_t i = 0; i < per_step_ && rows_ > 0; ++i) {
-      __builtin_prefetch(row_ + at_, 0, 2);
+      __builtin_prefetch(row_ + at_);
       at_ += 64;
       if (at_ < bytes_) continue;
-      at_ = 0;
       row_ += row_bytes_;
+      at_ = first_line();
       --rows_;
     }
   }
 
  private:
+  // Of the row, from where it begins: 0 or less.
+  std::int64_t first_line() const {
+    return -static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(row_) % 64);
+  }
+
   const char* row_;
-  std::int64_t row_bytes_, bytes_, rows_, per_step_, at_ = 0;
+  std::int64_t row_bytes_, bytes_, rows_, per_step_, at_;
 };
 
 // Asks for the sums that the next T tokens go on from: from beyond L2 they would hold up a tile of
