@@ -161,10 +161,9 @@ void thin_tokens(const MatMulArgs& args, WorkRange range) {
   }
 }
 
-// How many tokens the thin path takes: from there on a panel is filled in less time than registers
-// run out. Measured with 2 to 32 tokens of 2048x3072.
 template <class V, DType kType>
-inline constexpr int kThinTokens = 8;
+inline constexpr int kThinTokens =
+    Q8KindOf<V, kType>::kGroups == 1 ? V::kChoice.thin_tokens : V::kChoice.thin_tokens_halves;
 
 // As many tokens at once as there are, 5 and 7 rounded up, to compile fewer.
 template <class V, DType kType, int kMost>

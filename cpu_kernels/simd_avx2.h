@@ -5,10 +5,13 @@
 
 #include <cstdint>
 
+#include "cpu_kernels/kernel_choice.h"
+
 namespace windlass {
 namespace {
 
 struct Avx2 {
+  static constexpr KernelChoice kChoice = kAvx2Choice;
   static constexpr int kLanes = 8;
   // 4 integer and 4 float sums, a weight vector and two temporaries fit in 16 registers.
   static constexpr int kRowVectors = 1;

@@ -5,10 +5,13 @@
 
 #include <cstdint>
 
+#include "cpu_kernels/kernel_choice.h"
+
 namespace windlass {
 namespace {
 
 struct Avx512 {
+  static constexpr KernelChoice kChoice = kAvx512Choice;
   static constexpr int kLanes = 16;
   // 12 integer and 12 float sums, 2 weight vectors and their scales fit in 32 registers.
   static constexpr int kRowVectors = 2;

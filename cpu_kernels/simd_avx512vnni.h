@@ -8,6 +8,7 @@ namespace windlass {
 namespace {
 
 struct Avx512Vnni : Avx512 {
+  static constexpr KernelChoice kChoice = kAvx512VnniChoice;
   static Acc4 dot4(Acc4 sum, B weights, B activations) {
     return _mm512_dpbusd_epi32(sum, weights, activations);
   }

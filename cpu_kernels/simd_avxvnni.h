@@ -8,6 +8,7 @@ namespace windlass {
 namespace {
 
 struct AvxVnni : Avx2 {
+  static constexpr KernelChoice kChoice = kAvxVnniChoice;
   static Acc4 dot4(Acc4 sum, B weights, B activations) {
     return _mm256_dpbusd_avx_epi32(sum, weights, activations);
   }

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 
+#include "cpu_kernels/kernel_choice.h"
 #include "src/base/half.h"
 
 namespace windlass {
 namespace {
 
 struct Scalar {
+  static constexpr KernelChoice kChoice = kScalarChoice;
   static constexpr int kLanes = 1;
   // Shape of the register tile of the q8 matmul: kRowVectors * kLanes weight rows by kTileTokens
   // tokens.
