@@ -11,7 +11,7 @@ namespace windlass {
 
 // All on the whole team.
 struct MachineRates {
-  double dram_bytes_per_s = 0;  // plain read; 0: not measured
+  double dram_bytes_per_s = 0;  // by sixteen walks a thread (read_through); 0: not measured
   double int8_ops_per_s = 0;    // multiplications and additions from cache and registers
   double f32_ops_per_s = 0;
 };
