@@ -6,23 +6,13 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
-#include <set>
+#include <iterator>
 #include <sstream>
+
+#include "cpu_kernels/topology.h"
 
 namespace windlass {
 namespace {
-
-std::vector<int> affinity_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cpus;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) {
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-    }
-  }
-  return cpus.empty() ? std::vector<int>{0} : cpus;
-}
 
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
@@ -32,7 +22,7 @@ std::string first_line(const std::string& path) {
 }
 
 // quota_us / period_us of the group at `folder`; infinite without a quota.
-double quota_cores(const std::string& folder, bool v2) {
+double quota_cpus(const std::string& folder, bool v2) {
   constexpr double kNone = INFINITY;
   std::istringstream words(v2 ? first_line(folder + "/cpu.max")
                               : first_line(folder + "/cpu.cfs_quota_us") + " " +
@@ -46,14 +36,15 @@ double quota_cores(const std::string& folder, bool v2) {
   return quota_us / period_us;
 }
 
-// The least quota from the group up to the root of its hierarchy.
-double least_quota(const std::string& root, std::string group, bool v2) {
-  double least = quota_cores(root, v2);
-  while (group.size() > 1) {
-    least = std::min(least, quota_cores(root + group, v2));
+// The least quota from the group up to the root of its hierarchy, into `least` where it is less.
+void look_at(const std::string& root, std::string group, bool v2, CpuQuota& least) {
+  for (;;) {
+    const std::string folder = group.size() > 1 ? root + group : root;
+    const double cpus = quota_cpus(folder, v2);
+    if (cpus < least.cpus) least = {cpus, folder};
+    if (group.size() <= 1) return;
     group.resize(group.find_last_of('/'));
   }
-  return least;
 }
 
 bool has_cpu_controller(const std::string& controllers) {
@@ -65,37 +56,49 @@ bool has_cpu_controller(const std::string& controllers) {
   return false;
 }
 
-// Lines of /proc/self/cgroup are "id:controllers:/path"; v2 is the line "0::/path".
-double group_cores() {
-  std::ifstream groups("/proc/self/cgroup");
-  double least = INFINITY;
+std::string whole_file(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+// The set of a machine with more CPUs than cpu_set_t has takes a larger one.
+std::vector<int> affinity_cpus() {
+  std::vector<int> cpus;
+  for (int most = CPU_SETSIZE; most <= 1 << 20 && cpus.empty(); most *= 4) {
+    cpu_set_t* set = CPU_ALLOC(most);
+    const std::size_t size = CPU_ALLOC_SIZE(most);
+    CPU_ZERO_S(size, set);
+    const bool done = sched_getaffinity(0, size, set) == 0;
+    for (int cpu = 0; done && cpu < most; ++cpu) {
+      if (CPU_ISSET_S(cpu, size, set)) cpus.push_back(cpu);
+    }
+    CPU_FREE(set);
+  }
+  return cpus.empty() ? std::vector<int>{0} : cpus;
+}
+
+// Lines of `groups` are "id:controllers:/path"; v2 is the line "0::/path", mounted at the top or,
+// beside v1, in `unified`.
+CpuQuota cpu_quota(const std::string& mounts, const std::string& groups) {
+  CpuQuota least{INFINITY, ""};
+  std::istringstream lines(groups);
   std::string line;
-  while (std::getline(groups, line)) {
+  while (std::getline(lines, line)) {
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
     const std::string path = line.substr(second + 1);
     if (controllers.empty()) {
-      least = std::min(least, least_quota("/sys/fs/cgroup", path, true));
+      look_at(mounts, path, true, least);
+      look_at(mounts + "/unified", path, true, least);
     } else if (has_cpu_controller(controllers)) {
-      least = std::min(least, least_quota("/sys/fs/cgroup/" + controllers, path, false));
-      least = std::min(least, least_quota("/sys/fs/cgroup/cpu", path, false));
+      look_at(mounts + "/" + controllers, path, false, least);
+      look_at(mounts + "/cpu", path, false, least);
     }
   }
   return least;
-}
-
-}  // namespace
-
-int count_cores(const std::vector<int>& cpus, const std::string& cpu_folder) {
-  std::set<std::string> cores;
-  for (const int cpu : cpus) {
-    const std::string name = std::to_string(cpu);
-    const std::string siblings =
-        first_line(cpu_folder + "/cpu" + name + "/topology/thread_siblings_list");
-    cores.insert(siblings.empty() ? "cpu" + name : siblings);
-  }
-  return static_cast<int>(cores.size());
 }
 
 std::string cpu_list(const std::vector<int>& cpus) {
@@ -114,8 +117,11 @@ std::string cpu_list(const std::vector<int>& cpus) {
 CpuShare cpu_share() {
   CpuShare share;
   share.cpus = affinity_cpus();
-  share.cores = count_cores(share.cpus, "/sys/devices/system/cpu");
-  share.quota = group_cores();
+  share.cores = machine_topology().n_cores(share.cpus);
+  share.nodes = static_cast<int>(machine_topology().nodes(share.cpus).size());
+  CpuQuota quota = cpu_quota("/sys/fs/cgroup", whole_file("/proc/self/cgroup"));
+  share.quota = quota.cpus;
+  share.quota_group = std::move(quota.group);
   return share;
 }
 

@@ -1,5 +1,5 @@
-// How much of the machine this process may use: the affinity mask, which of its CPUs share a core,
-// and the CPU quotas of its control groups (v2 and v1).
+// How much of the machine this process may use: the affinity mask, and the CPU quotas of its
+// control groups (v2 and v1). Which CPUs share a core or a node: topology.h.
 #pragma once
 
 #include <string>
@@ -9,8 +9,15 @@
 
 namespace windlass {
 
-// Physical cores that `cpus` are hardware threads of, by cpu_folder/cpuN/topology/
-// thread_siblings_list. A CPU about which nothing is said is a core of its own.
-int count_cores(const std::vector<int>& cpus, const std::string& cpu_folder);
+// Hardware threads that the calling thread may run on, ascending; at least one.
+std::vector<int> affinity_cpus();
+
+// What the control groups of /proc/self/cgroup grant of the CPUs' time, of those that grant least.
+struct CpuQuota {
+  double cpus = 0;    // infinite without a quota
+  std::string group;  // its folder; empty without one
+};
+// mounts: the folder of the hierarchies, /sys/fs/cgroup; groups: the text of /proc/self/cgroup.
+CpuQuota cpu_quota(const std::string& mounts, const std::string& groups);
 
 }  // namespace windlass

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -59,9 +60,11 @@ const OpTable& cpu_op_table(Isa isa);
 
 // What of the machine is this process's.
 struct CpuShare {
-  std::vector<int> cpus;  // hardware threads of the affinity mask, ascending; at least one
-  int cores = 0;          // physical cores that these belong to
-  double quota = 0;       // CPUs' worth of time that the cgroups grant; infinite without a quota
+  std::vector<int> cpus;    // hardware threads of the affinity mask, ascending; at least one
+  int cores = 0;            // physical cores that these belong to
+  int nodes = 0;            // NUMA nodes, of these
+  double quota = 0;         // CPUs' worth of time that the cgroups grant; infinite without a quota
+  std::string quota_group;  // the cgroup that grants no more: its folder
 };
 CpuShare cpu_share();
 std::string cpu_list(const std::vector<int>& cpus);  // "0-3,8"; ascending
@@ -69,19 +72,28 @@ std::string cpu_list(const std::vector<int>& cpus);  // "0-3,8"; ascending
 // core share the units that kernels keep busy, and no more than the quota grants. At least 1.
 int usable_cores();
 
+class Topology;
+
 // A team of threads that runs one region at a time, an op or several that do not depend on each
-// other: the caller and n_threads - 1 helpers from a oneTBB arena claim chunks of the ops' items.
-// Helpers spin briefly between regions, then sleep, so a step that waits for the disk burns no
-// core. A region ends when its last chunk ends; the team never waits for a helper that has not
-// started, so it cannot deadlock where oneTBB gives fewer threads. Results do not depend on the
-// number of threads. Owner-thread: run() from one thread at a time. Cost of an empty region: under
-// 2 us on two cores.
+// other: the caller and n_threads - 1 helpers from a oneTBB arena claim chunks of the ops' items,
+// each first of its own share of them (lanes.h). Helpers spin briefly between regions, then sleep,
+// so a step that waits for the disk burns no core. A region ends when its last chunk ends; the team
+// never waits for a helper that has not started, so it cannot deadlock where oneTBB gives fewer
+// threads. Results do not depend on the number of threads. Owner-thread: run() from one thread at a
+// time. Cost of an empty region: under 1 us on two cores.
+//
+// Where the CPUs of this process belong to several NUMA nodes, threads are divided over these by
+// their cores and may run on their node's CPUs only; the caller, which is the thread that makes the
+// team, as long as the team lives. Threads are numbered node by node and so are their shares of an
+// op: rows [n * first / threads, n * end / threads) of a weight are a node's, in every step. On one
+// node nothing is bound.
 class Team {
  public:
   // Most ops of a region: the gate and up products of 8 experts.
   static constexpr std::size_t kMostJobs = 16;
 
-  // An op over all of [0, items), in chunks of `grain` >= 1 items (the last may be shorter).
+  // An op over all of [0, items), in calls of one or more chunks of `grain` >= 1 items (the last
+  // may be shorter): the grain is the least that is worth a call and a claim.
   class Job {
    public:
     Job() = default;
@@ -103,9 +115,8 @@ class Team {
       reinterpret_cast<void (*)(const Args&, WorkRange)>(function)(*static_cast<const Args*>(args),
                                                                    range);
     }
-    void run_chunk(std::int64_t chunk) const {
-      const std::int64_t begin = chunk * grain_;
-      invoke_(function_, args_, {begin, std::min(begin + grain_, items_)});
+    void run_chunks(std::int64_t begin, std::int64_t end) const {
+      invoke_(function_, args_, {begin * grain_, std::min(end * grain_, items_)});
     }
 
     std::int64_t items_ = 0, grain_ = 1, chunks_ = 0;
@@ -117,10 +128,24 @@ class Team {
   // Takes fewer threads where the system refuses more (limits on processes or address space):
   // n_threads() tells. The caller's own is always there. REQUIRES 1 <= n_threads <= 2048.
   explicit Team(int n_threads);
+  // As on the machine of `topology`, which outlives the team.
+  Team(int n_threads, const Topology& topology);
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
   int n_threads() const { return n_threads_; }
+  int n_nodes() const;
+
+  // Both before the memory's first touch, and without effect on one node. Where the system refuses,
+  // pages come from the node of whoever touches them, and only speed suffers.
+  //
+  // For memory that an op reads evenly, item after item (the rows of a weight): pages come from the
+  // nodes whose threads claim these items first. In whole pages of page_bytes, that of its first
+  // byte among them; memory with less than two of them for each node is left as it is.
+  void place_by_items(std::span<std::byte> memory, std::int64_t page_bytes) const;
+  // For memory that no thread has a claim on: pages come from the nodes in turn.
+  void interleave(std::span<std::byte> memory) const;
+
   // Ops so far that were more than one chunk, and so waited for helpers.
   std::int64_t n_regions() const { return n_regions_; }
 
@@ -128,6 +153,9 @@ class Team {
   // times the wall time went to waiting: for each other, for the caller between regions, for a
   // core. Between regions only.
   double busy_s() const;
+  // Of what is missing, the part that regions cost, seconds of all threads together: to open one,
+  // to come late, to wait for the last chunk. Between regions only.
+  double region_overhead_s() const;
 
   // Runs all jobs; none may read or write what another writes. REQUIRES at most kMostJobs.
   void run(std::span<const Job> jobs);
@@ -140,11 +168,14 @@ class Team {
 
  private:
   struct State;
+  class Binding;
   void run_here(std::span<const Job> jobs);
   int n_threads_;
-  std::uint64_t busy_ticks_ = 0;  // of the caller
+  std::uint64_t alone_ticks_ = 0;   // of the caller inside ops that were one chunk
+  std::uint64_t region_ticks_ = 0;  // from a region's opening to its end
   std::int64_t n_regions_ = 0;
-  std::unique_ptr<State> state_;  // null: no helpers
+  std::unique_ptr<State> state_;      // null: no helpers
+  std::unique_ptr<Binding> binding_;  // of the caller; null: none
 };
 
 // How an op is cut into chunks: op_items says how many items it has (the unit is stated at its
@@ -170,104 +201,94 @@ inline std::int64_t op_items(const MergePartialsArgs& args) { return args.rows; 
 
 namespace internal {
 
-// Items of a chunk: about `total / (4 * threads)` of the work, but no less than `least_work`, in
-// whole `step`s. A chunk is claimed in 0.1 us and an op published in 1, so a chunk of a few us is
-// the least that pays.
-inline std::int64_t grain_of(std::int64_t items, std::int64_t work_per_item,
-                             std::int64_t least_work, std::int64_t step, int n_threads) {
-  const std::int64_t least =
-      (least_work + work_per_item - 1) / std::max<std::int64_t>(work_per_item, 1);
-  const std::int64_t fair = items / (4 * std::int64_t{n_threads});
-  const std::int64_t grain = std::max<std::int64_t>({least, fair, 1});
-  return (grain + step - 1) / step * step;
+// Items of a chunk: as many as make `least_work`. A chunk is claimed in 20 ns and a region costs
+// 300 to 400, so a chunk of a microsecond is the least that pays; threads claim many at once where
+// there are many.
+constexpr std::int64_t grain_of(std::int64_t work_per_item, std::int64_t least_work) {
+  return std::max<std::int64_t>(
+      1, (least_work + work_per_item - 1) / std::max<std::int64_t>(work_per_item, 1));
+}
+constexpr std::int64_t whole(std::int64_t items, std::int64_t step) {
+  return (items + step - 1) / step * step;
 }
 
 inline constexpr std::int64_t kLeastFloats = 8192;  // of an elementwise op: 32 KiB, about 3 us
 
 }  // namespace internal
 
-inline std::int64_t op_grain(const NormArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.vectors * args.width, internal::kLeastFloats, 1,
-                            n_threads);
+inline std::int64_t op_grain(const NormArgs& args, int) {
+  return internal::grain_of(args.vectors * args.width, internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const QuantizeRowsArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+inline std::int64_t op_grain(const QuantizeRowsArgs& args, int) {
+  return internal::grain_of(args.width, internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const RopeArgs& args, int n_threads) {
-  return internal::grain_of(args.tokens, args.heads * args.dims, internal::kLeastFloats, 1,
-                            n_threads);
+inline std::int64_t op_grain(const RopeArgs& args, int) {
+  return internal::grain_of(args.heads * args.dims, internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const ActivateArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+inline std::int64_t op_grain(const ActivateArgs& args, int) {
+  return internal::grain_of(args.width, internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const AddArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+inline std::int64_t op_grain(const AddArgs& args, int) {
+  return internal::grain_of(args.width, internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const ScaleArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+inline std::int64_t op_grain(const ScaleArgs& args, int) {
+  return internal::grain_of(args.width, internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const DequantizeRowsArgs& args, int n_threads) {
-  return internal::grain_of(args.n_rows, args.width, internal::kLeastFloats, 1, n_threads);
+inline std::int64_t op_grain(const DequantizeRowsArgs& args, int) {
+  return internal::grain_of(args.width, internal::kLeastFloats);
 }
 // A row costs an exponential for each expert, and a look at each for each choice.
-inline std::int64_t op_grain(const ChooseExpertsArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.n_experts * (args.n_used + 4), internal::kLeastFloats,
-                            1, n_threads);
+inline std::int64_t op_grain(const ChooseExpertsArgs& args, int) {
+  return internal::grain_of(args.n_experts * (args.n_used + 4), internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const GatherRowsArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.width, internal::kLeastFloats, 1, n_threads);
+inline std::int64_t op_grain(const GatherRowsArgs& args, int) {
+  return internal::grain_of(args.width, internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const CombineRowsArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.n_used * args.width, internal::kLeastFloats, 1,
-                            n_threads);
+inline std::int64_t op_grain(const CombineRowsArgs& args, int) {
+  return internal::grain_of(args.n_used * args.width, internal::kLeastFloats);
 }
-inline std::int64_t op_grain(const KvAppendArgs& args, int n_threads) {
+inline std::int64_t op_grain(const KvAppendArgs& args, int) {
   // Tokens whose keys lie side by side share cache lines.
-  return internal::grain_of(args.tokens, args.kv_heads * (args.key_dim + args.value_dim),
-                            internal::kLeastFloats, kKvGroupKeys, n_threads);
+  const std::int64_t floats = args.kv_heads * (args.key_dim + args.value_dim);
+  return internal::whole(internal::grain_of(floats, internal::kLeastFloats), kKvGroupKeys);
 }
-// At least 32 KiB of weights for each chunk of one token's product (about 3 us), less where many
-// tokens share them. At most 256 KiB where few do, so that the last chunks of a long op end
-// together; many tokens come from beyond L2 once for each chunk, so of those at least 128 rows
-// where that leaves one chunk a thread. Whole panels of 32 rows (matmul_q8_inl.h).
+// Whole panels of 32 rows (matmul_q8_inl.h), or the 16 that make the lanes of a vector where few
+// tokens need no panel: a decode step's products take some 20 us on two threads, and these wait for
+// each other's last chunk. At least 4 KiB of weights for one token, less where many share them.
+// Activations of many tokens come from beyond L2 once for each claim, so of those about 128 rows,
+// in chunks that make equal lanes.
 inline std::int64_t op_grain(const MatMulArgs& args, int n_threads) {
-  constexpr std::int64_t kLeastBytes = 32 << 10, kMostBytes = 256 << 10, kPanelRows = 32;
-  constexpr std::int64_t kManyTokens = 64, kManyTokensRows = 128;
-  const std::int64_t work = args.row_bytes * args.n_tokens;
-  const std::int64_t grain =
-      internal::grain_of(args.n_out, work, kLeastBytes, kPanelRows, n_threads);
-  if (args.n_tokens >= kManyTokens) {
-    const std::int64_t one_each = (args.n_out + n_threads - 1) / n_threads;
-    const std::int64_t rows = std::min(kManyTokensRows, one_each);
-    return std::max(grain, (rows + kPanelRows - 1) / kPanelRows * kPanelRows);
-  }
-  const std::int64_t rows = kMostBytes / std::max<std::int64_t>(args.row_bytes, 1);
-  return std::min(grain, std::max(kPanelRows, rows / kPanelRows * kPanelRows));
+  constexpr std::int64_t kLeastBytes = 4 << 10, kPanelRows = 32, kVectorRows = 16;
+  constexpr std::int64_t kFewTokens = 4, kManyTokens = 64, kManyTokensRows = 128;
+  const std::int64_t least =
+      internal::whole(internal::grain_of(args.row_bytes * args.n_tokens, kLeastBytes),
+                      args.n_tokens <= kFewTokens ? kVectorRows : kPanelRows);
+  if (args.n_tokens < kManyTokens) return least;
+  const std::int64_t lane = (args.n_out + n_threads - 1) / n_threads;
+  const std::int64_t chunks = (lane + kManyTokensRows - 1) / kManyTokensRows;
+  return std::max(least, internal::whole((lane + chunks - 1) / chunks, kPanelRows));
 }
 // At least 128 columns, two cache lines and more of each row that a chunk walks down.
-inline std::int64_t op_grain(const MatMulTransposedArgs& args, int n_threads) {
+inline std::int64_t op_grain(const MatMulTransposedArgs& args, int) {
   constexpr std::int64_t kLeastMultiplies = 65536, kColumns = 128;
-  return internal::grain_of(args.n_out, args.n_in * args.n_tokens, kLeastMultiplies, kColumns,
-                            n_threads);
+  return internal::whole(internal::grain_of(args.n_in * args.n_tokens, kLeastMultiplies), kColumns);
 }
-inline std::int64_t op_grain(const MergePartialsArgs& args, int n_threads) {
-  return internal::grain_of(args.rows, args.n_splits * args.value_dim, internal::kLeastFloats, 1,
-                            n_threads);
+inline std::int64_t op_grain(const MergePartialsArgs& args, int) {
+  return internal::grain_of(args.n_splits * args.value_dim, internal::kLeastFloats);
 }
 // A split, or the tokens of one kv head whose queries fill the tile that each block of keys is
 // turned to floats for (attention_tile_inl.h), fewer where threads would go without.
 inline std::int64_t op_grain(const AttentionArgs& args, int n_threads) {
-  constexpr std::int64_t kLeastMultiplies = 32768, kTileQueries = 96;
+  constexpr std::int64_t kLeastMultiplies = 12288, kTileQueries = 96;
+  if (args.partials != nullptr) return 1;
   std::int64_t keys = 1;
   for (std::int64_t s = 0; s < args.n_segments; ++s) keys += args.segments[s].n_keys;
   if (args.window > 0) keys = std::min(keys, args.window);
   const std::int64_t group = args.heads / args.kv_heads;
   const std::int64_t work = keys * (args.key_dim + args.value_dim) * group;
-  if (args.partials != nullptr) return 1;
-  const std::int64_t grain =
-      internal::grain_of(op_items(args), work, kLeastMultiplies, 1, n_threads);
-  return std::max(kLeastMultiplies / work,
-                  std::min(grain, std::max(kTileQueries / group, std::int64_t{1})));
+  const std::int64_t fair = op_items(args) / (4 * std::int64_t{n_threads});
+  const std::int64_t tile = std::max(kTileQueries / group, std::int64_t{1});
+  return std::max(internal::grain_of(work, kLeastMultiplies), std::min(fair, tile));
 }
 
 // An op of the table over all its items, as a job of a region, and by itself.

@@ -157,10 +157,11 @@ struct ReadArgs {
 };
 
 constexpr std::int64_t kLineBytes = 64;
+constexpr std::int64_t kGrainLines = 16 * 260;  // walks 260 lines apart are in lines of their own
 
 // Sixteen walks side by side, as the products of one token read weights: a core that reads one
 // stream has no more than its prefetcher's lines on the way (20 instead of 27 GB/s on two cores).
-void read_lines(const ReadArgs& args, WorkRange lines) {
+void read_grain(const ReadArgs& args, WorkRange lines) {
   constexpr std::int64_t kWalks = 16, kAhead = 4, kWords = kLineBytes / 8;
   std::uint64_t sums[kWords] = {};
   const auto read = [&](std::int64_t line) {
@@ -181,10 +182,15 @@ void read_lines(const ReadArgs& args, WorkRange lines) {
   if (sum == 42) args.seen->store(true);  // keeps the reads alive
 }
 
+void read_lines(const ReadArgs& args, WorkRange lines) {
+  for (std::int64_t begin = lines.begin; begin < lines.end; begin += kGrainLines) {
+    read_grain(args, {begin, std::min(begin + kGrainLines, lines.end)});
+  }
+}
+
 }  // namespace
 
 void read_through(Team& team, std::span<const std::byte> bytes) {
-  constexpr std::int64_t kGrainLines = 16 * 260;  // walks 260 lines apart are in lines of their own
   std::atomic<bool> seen{false};
   team.run(&read_lines, ReadArgs{bytes.data(), &seen},
            static_cast<std::int64_t>(bytes.size()) / kLineBytes, kGrainLines);

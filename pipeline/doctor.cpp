@@ -23,8 +23,10 @@ constexpr std::int64_t kLittleMemoryBytes = 256 * kMiB;
 
 Finding examine_isa() {
   const Isa best = best_isa();
+  const int nodes = cpu_share().nodes;
+  const std::string on = nodes > 1 ? fmt::format(" on {} NUMA nodes", nodes) : std::string();
   Finding finding{"isa", Health::kGood,
-                  fmt::format("{}, {} cores usable", isa_name(best), usable_cores()), ""};
+                  fmt::format("{}, {} cores{} usable", isa_name(best), usable_cores(), on), ""};
   const Isa top = kAllIsas[std::size(kAllIsas) - 1];
   if (!isa_present(top)) {
     finding.health = Health::kLimited;

@@ -6,6 +6,7 @@
 
 #include "pipeline/executor.h"
 #include "pipeline/host_memory.h"
+#include "pipeline/memory_nodes.h"
 #include "pipeline/phase_meter.h"
 #include "pipeline/resident_set.h"
 #include "pipeline/session_plan.h"
@@ -37,7 +38,6 @@ struct Engine::State {
   State(const Model& opened, const EngineOptions& chosen, const Profile& machine);
 
   bool tracing() const { return !options.trace_path.empty(); }
-  int wanted_threads() const { return options.threads > 0 ? options.threads : usable_cores(); }
   TierManagerOptions tier_options();
   OpRunnerParts op_runner_parts();
   ExpertMemory expert_memory() const;
@@ -45,7 +45,7 @@ struct Engine::State {
   void note_fallbacks();
   Counters counters() const {
     return {now_s(),         tiers.disk_to_host(), executor.stats(),
-            experts.stats(), team.busy_s(),        team.n_regions()};
+            experts.stats(), team.busy_s(),        team.n_regions(), team.region_overhead_s()};
   }
   void stop_if_interrupted() const {
     if (options.interrupted && options.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
@@ -78,6 +78,7 @@ struct Engine::State {
   Trace trace;
   TierManager tiers;
   ResidentSet pinned, decode_pinned;
+  int wanted_threads;  // asked for before the team: it may bind this thread to a part of the CPUs
   Team team;
   RopeTable rope, window_rope;
   OpRunner runner;
@@ -106,7 +107,8 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
       tiers(model.tensors, plan.blocks, store, *io, tier_options()),
       pinned(tiers, plan.blocks, plan.placement().pinned, memory.pinned()),
       decode_pinned(tiers, plan.blocks, plan.placement().decode_pinned, memory.activations()),
-      team(wanted_threads()),
+      wanted_threads(options.threads > 0 ? options.threads : usable_cores()),
+      team(wanted_threads),
       rope(model.spec.rope, read_rope_factors(model.spec.rope)),
       window_rope(model.spec.window_rope.value_or(model.spec.rope),
                   read_rope_factors(model.spec.window_rope.value_or(model.spec.rope))),
@@ -118,6 +120,7 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
                tracing() ? &trace : nullptr),
       last_logits(static_cast<std::size_t>(model.spec.n_vocab)) {
   together.reserve(static_cast<std::size_t>(plan.n_sequences));
+  place_on_nodes(team, plan, model.tensors, memory);
   note_fallbacks();
 }
 
@@ -175,12 +178,11 @@ void Engine::State::note_fallbacks() {
     if (file.direct) continue;
     notes.push_back(fmt::format("{}: buffered reads: {}", file.path, file.buffered_reason));
   }
-  const int wanted = wanted_threads();
-  if (team.n_threads() == wanted) return;
+  if (team.n_threads() == wanted_threads) return;
   notes.push_back(fmt::format(
       "{} threads of the {} wanted: the system refuses more (ulimit -u, ulimit -v, the cgroup's "
       "pids.max)",
-      team.n_threads(), wanted));
+      team.n_threads(), wanted_threads));
 }
 
 // Decode steps have decode_pinned, or experts, in the activations that they leave unused; before a

@@ -14,6 +14,7 @@ Executor::Executor(TierManager& tiers, OpRunner& ops, Ring& ring, ExpertCache& e
 }
 
 void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
+  const double begin_s = now_s(), waited_s = stats_.wait_s;
   try {
     ring_.begin_step(&plan, next);
     ring_.pump(0, overlap_);
@@ -35,22 +36,18 @@ void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
     experts_.give_up();
     throw;
   }
+  stats_.cpu_busy_s += now_s() - begin_s - (stats_.wait_s - waited_s);
 }
 
 // Runs the entry and those beside it that are ready; returns the index of the next one.
 std::size_t Executor::run_from(const Plan& plan, std::size_t first, const StepInput& step) {
-  const double begin_s = now_s();
   const std::size_t end = collect(plan, first);
-  const double ready_s = now_s();
+  const double begin_s = trace_ != nullptr ? now_s() : 0;
   if (!ready_.empty()) ops_.run(ready_, step);
-  const double end_s = now_s();
-  let_go(static_cast<std::int32_t>(end) - 1);
-  stats_.wait_s += ready_s - begin_s;
-  stats_.cpu_busy_s += end_s - ready_s;
   if (trace_ != nullptr) {
-    if (ready_s - begin_s > 20e-6) trace_->add(TraceRow::kWait, -1, begin_s, ready_s);
-    trace_->add(TraceRow::kCompute, plan.compute[first].op, ready_s, end_s);
+    trace_->add(TraceRow::kCompute, plan.compute[first].op, begin_s, now_s());
   }
+  let_go(static_cast<std::int32_t>(end) - 1);
   return end;
 }
 
@@ -74,14 +71,26 @@ bool Executor::is_here(const ComputeEntry& entry) const {
   return true;
 }
 
-// Waits for the entry's blocks and pins them until it has run.
+void Executor::wait_for(const ComputeEntry& entry) {
+  constexpr double kShownWaitS = 20e-6;
+  const double begin_s = now_s();
+  for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
+    tiers_.wait_present(BlockId{index_of(entry.blocks.first) + i});
+  }
+  const double end_s = now_s();
+  stats_.wait_s += end_s - begin_s;
+  if (trace_ != nullptr && end_s - begin_s > kShownWaitS) {
+    trace_->add(TraceRow::kWait, -1, begin_s, end_s);
+  }
+}
+
+// Waits for the entry's blocks where it must, and pins them until it has run.
 void Executor::make_ready(const ComputeEntry& entry) {
   if (is_cached(entry) && ready_.empty()) experts_.require(entry.expert_run);
+  if (!is_here(entry)) wait_for(entry);
   const std::size_t first_lease = leases_.size();
   for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
-    const BlockId id{index_of(entry.blocks.first) + i};
-    if (!tiers_.present(id)) tiers_.wait_present(id);
-    leases_.push_back(tiers_.lease(id));
+    leases_.push_back(tiers_.lease(BlockId{index_of(entry.blocks.first) + i}));
   }
   ready_.push_back({&entry, entry.blocks.count > 0 ? leases_[first_lease].bytes() : nullptr});
 }

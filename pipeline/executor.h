@@ -18,7 +18,7 @@
 namespace windlass {
 
 struct ExecutorStats {
-  double cpu_busy_s = 0;  // in ops
+  double cpu_busy_s = 0;  // of finished steps, all but wait_s: ops, and the little between them
   double wait_s = 0;      // for blocks to arrive
 };
 
@@ -37,6 +37,7 @@ class Executor {
 
  private:
   void make_ready(const ComputeEntry& entry);
+  void wait_for(const ComputeEntry& entry);
   bool is_here(const ComputeEntry& entry) const;
   bool is_left_out(const ComputeEntry& entry) const {
     return entry.expert_run >= 0 && ops_.routed_rows(entry.matrix) == 0;

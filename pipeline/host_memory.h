@@ -28,6 +28,11 @@ class HostMemory {
   // Ring, staging and expert cache, which lie side by side: one region to register for all reads of
   // the step path.
   std::span<std::byte> streamed() const;
+  std::span<std::byte> all() const {
+    return {arena_.at(0), static_cast<std::size_t>(arena_.carved_bytes())};
+  }
+  // What the system backs it with, at best.
+  std::int64_t page_bytes() const { return arena_.page_bytes(); }
   // Makes all but the KV pages resident now: page faults out of the step path.
   void populate();
   const Budget& budget() const { return budget_; }

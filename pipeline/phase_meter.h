@@ -19,8 +19,9 @@ struct Counters {
   LinkStats link;
   ExecutorStats cpu;
   ExpertStats experts = {};
-  double threads_busy_s = 0;  // Team::busy_s
-  std::int64_t regions = 0;  // ops that were cut over the threads
+  double threads_busy_s = 0;     // Team::busy_s
+  std::int64_t regions = 0;      // ops that were cut over the threads
+  double region_overhead_s = 0;  // Team::region_overhead_s
 };
 
 class PhaseMeter {

@@ -23,7 +23,7 @@ struct PhaseReceipt {
   double predicted_s_per_step = 0, bound_s_per_step = 0;
   std::string bottleneck;  // "disk_to_host", "cpu"
   LinkUse disk_to_host;
-  double cpu_busy_s = 0;      // time in ops
+  double cpu_busy_s = 0;      // time in ops, not waiting for blocks
   double threads_busy_s = 0;  // of all threads together, in ops: the rest they waited
   // Matrices of experts that the steps used: found in the expert cache, or read. Both 0 where there
   // is no such cache.

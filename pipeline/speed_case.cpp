@@ -56,6 +56,8 @@ class SpeedRun {
     // Looking for blocks that are all there is no waiting.
     if (sample.disk_bytes > 0) sample.disk_wait_s = end.cpu.wait_s - begin.cpu.wait_s;
     sample.kernel_s = (end.threads_busy_s - begin.threads_busy_s) / engine_.n_threads();
+    sample.region_overhead_s =
+        (end.region_overhead_s - begin.region_overhead_s) / engine_.n_threads();
     return sample;
   }
 

@@ -29,8 +29,9 @@ struct SpeedOptions {
 // One repetition.
 struct SpeedSample {
   double seconds = 0;
-  double kernel_s = 0;     // inside ops, mean of the threads: the rest they waited
-  double disk_wait_s = 0;  // for blocks to arrive
+  double kernel_s = 0;           // inside ops, mean of the threads: the rest they waited
+  double region_overhead_s = 0;  // of that waiting, what regions cost
+  double disk_wait_s = 0;        // for blocks to arrive
   std::int64_t disk_bytes = 0, regions = 0;
   MachineRates machine;  // mean of before and after
 };

@@ -70,8 +70,12 @@ ArenaRange Arena::carve(Budget& budget, Tag tag, std::int64_t size_bytes) {
   return range;
 }
 
+std::int64_t Arena::page_bytes() const {
+  return size_bytes_ < kHugePageArena ? kDirectAlignment : kHugePage;
+}
+
 void Arena::advise_huge_pages() {
-  if (size_bytes_ < kHugePageArena) return;
+  if (page_bytes() != kHugePage) return;
   // Only huge pages that are carved to the last byte: resident memory never exceeds what the budget
   // was charged.
   const std::int64_t end = align_down(carved_bytes_, kHugePage);

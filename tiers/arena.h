@@ -35,6 +35,8 @@ class Arena {
   std::byte* at(const ArenaRange& range) const { return at(range.offset_bytes); }
   std::int64_t size_bytes() const { return size_bytes_; }
   std::int64_t carved_bytes() const { return carved_bytes_; }
+  // Of the pages that carved memory is backed by where the system has them.
+  std::int64_t page_bytes() const;
   // Makes a range resident now, contents kept (page faults out of the step path).
   // Error(kNoSpace) when the system is out of memory.
   void populate(const ArenaRange& range);

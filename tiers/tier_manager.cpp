@@ -45,6 +45,7 @@ bool TierManager::start_load(const Run& run, std::byte* destination, std::int64_
     residency_.begin_load(id, destination + offset);
   });
   *slot = {run, link_.start(run.aligned, destination, deadline), now_s()};
+  ++n_loading_;
   try {
     link_.poll();
   } catch (...) {
@@ -60,14 +61,20 @@ void TierManager::poll() {
 }
 
 void TierManager::finish_arrived() {
+  if (n_loading_ == 0) return;
   for (RunSlot& slot : runs_) {
     if (slot.transfer != kNoTransfer && link_.done(slot.transfer)) finish(slot);
   }
 }
 
-void TierManager::finish(RunSlot& slot) {
+void TierManager::end_transfer(RunSlot& slot) {
   link_.release(slot.transfer);
   slot.transfer = kNoTransfer;
+  --n_loading_;
+}
+
+void TierManager::finish(RunSlot& slot) {
+  end_transfer(slot);
   for_each_block(slot.run.blocks, [&](BlockId id) { residency_.finish_load(id); });
   if (observer_) observer_(static_cast<int>(&slot - runs_.data()), slot.begin_s, now_s());
 }
@@ -91,8 +98,7 @@ void TierManager::drop(const Run& run) {
   if (RunSlot* slot = slot_of(run.blocks.first); slot != nullptr) {
     WINDLASS_CHECK(slot->run.blocks.first == run.blocks.first, index_of(run.blocks.first));
     WINDLASS_CHECK(slot->run.blocks.count == run.blocks.count, run.blocks.count);
-    link_.release(slot->transfer);
-    slot->transfer = kNoTransfer;
+    end_transfer(*slot);
   }
   for_each_block(run.blocks, [&](BlockId id) { residency_.drop(id); });
 }

@@ -95,6 +95,7 @@ class TierManager {
   BlockId block_of_row(TensorId tensor, std::int64_t row) const;
   void load_in_order(std::span<const Placed> runs,
                      const std::function<void(std::int64_t)>& progress);
+  void end_transfer(RunSlot& slot);
   void finish(RunSlot& slot);
   void finish_arrived();
   void fetch_batch(TensorId tensor, std::span<const std::int32_t> rows, RowReader& reader,
@@ -106,6 +107,7 @@ class TierManager {
   Residency residency_;
   RunObserver observer_;
   std::vector<RunSlot> runs_;             // fixed size: loading runs
+  int n_loading_ = 0;                     // of them
   std::vector<RowRequest> row_requests_;  // fixed capacity: kRowBatch
 };
 

@@ -185,6 +185,10 @@ std::vector<Column> result_columns() {
            [](const BenchRow& row) {
              return fmt::format("{:.1f} %", 100 * row["outside_kernels"].get<double>());
            }},
+          {"regions", 7,
+           [](const BenchRow& row) {
+             return fmt::format("{:.1f} %", 100 * row["region_overhead"].get<double>());
+           }},
           {"disk/step", 10, [](const BenchRow& row) {
              const std::int64_t bytes = row["disk_bytes_per_step"];
              return bytes == 0 ? std::string("-") : size_text(bytes);

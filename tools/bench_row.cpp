@@ -133,6 +133,8 @@ void add_step_fields(BenchRow& row, const SpeedResult& result) {
   row["outside_kernels"] = median(of_samples(result, [](const SpeedSample& s) {
     return std::max(0.0, 1 - (s.kernel_s + s.disk_wait_s) / s.seconds);
   }));
+  row["region_overhead"] = median(
+      of_samples(result, [](const SpeedSample& s) { return s.region_overhead_s / s.seconds; }));
   row["regions_per_step"] = median(of_samples(
       result, [&](const SpeedSample& s) { return static_cast<double>(s.regions) / steps; }));
   row["disk_bytes_per_step"] = std::llround(median(of_samples(

@@ -19,6 +19,7 @@ namespace windlass {
 //   peak_gop_s       the same work at the rate of multiplications in registers at that moment
 //   peak_share
 //   outside_kernels  share of the time not in kernels and not waiting for the disk
+//   region_overhead  of that share what the regions cost, in which threads work together
 //   regions_per_step ops that were cut over the threads
 //   disk_bytes_per_step, disk_wait   read in a step; share of the time that ops waited for it
 //   predicted_ts     the plan's claim

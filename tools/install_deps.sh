@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build ccache pkg-config binutils
-  liburing-dev libtbb-dev libpcre2-dev libutf8proc-dev
+  liburing-dev libtbb-dev libhwloc-dev libpcre2-dev libutf8proc-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libtomlplusplus-dev
   catch2
   python3 python3-venv ca-certificates  # fetching the example model, checking the README's tables

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -29,13 +28,13 @@ void check_threads(int threads) {
 }
 
 void warn_about_quota(int threads) {
-  const double quota = cpu_share().quota;
-  if (threads <= std::max(1.0, std::ceil(quota))) return;
-  fmt::print(
-      stderr,
-      "windlass: warning: -t {} is above the {:.3g} CPUs of the cgroup's quota: threads will "
-      "be stopped in turn, and wait for each other; -t 0 takes {}\n",
-      threads, quota, usable_cores());
+  if (threads <= 1) return;
+  const CpuShare share = cpu_share();
+  if (threads <= std::ceil(share.quota)) return;
+  fmt::print(stderr,
+             "windlass: warning: -t {} is above the quota of {:.3g} CPUs of the cgroup {}: threads "
+             "will be stopped in turn, and wait for each other; -t 0 takes {}\n",
+             threads, share.quota, share.quota_group, usable_cores());
 }
 
 }  // namespace windlass

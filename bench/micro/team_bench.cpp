@@ -3,6 +3,7 @@
 // step of 30 layers takes some 4 ms on two cores: what `step_of_nothing` takes is lost of it.
 // WINDLASS_ISA picks the bursts' table, WINDLASS_BENCH_THREADS the team.
 #include <benchmark/benchmark.h>
+#include <immintrin.h>
 
 #include <cstdlib>
 #include <vector>
@@ -98,6 +99,24 @@ void empty_op(benchmark::State& state) {
   for (auto _ : state) team().run(&nothing<int>, 0, team().n_threads(), 1);
 }
 
+// Each item takes as long, whichever thread has it: what the region takes beyond that is lost.
+struct TimedArgs {
+  std::uint64_t ticks;
+};
+
+void timed(const TimedArgs& args, WorkRange range) {
+  const std::uint64_t end =
+      __rdtsc() + args.ticks * static_cast<std::uint64_t>(range.end - range.begin);
+  while (__rdtsc() < end) {
+  }
+}
+
+// Regions of so many ticks for each thread, as ops of a decode step are: two chunks a thread.
+void short_op(benchmark::State& state) {
+  const TimedArgs args{static_cast<std::uint64_t>(state.range(0)) / 2};
+  for (auto _ : state) team().run(&timed, args, 2 * team().n_threads(), 1);
+}
+
 struct alignas(64) BurstData {
   std::byte bytes[kBurstBytes];
 };
@@ -116,6 +135,7 @@ void burst(benchmark::State& state, bool int8) {
 }
 
 BENCHMARK(empty_op)->UseRealTime();
+BENCHMARK(short_op)->Arg(0)->Arg(2000)->Arg(4000)->Arg(20000)->UseRealTime();
 BENCHMARK(step_of_nothing)->UseRealTime();
 BENCHMARK_CAPTURE(burst, int8, true)->UseRealTime();
 BENCHMARK_CAPTURE(burst, f32, false)->UseRealTime();

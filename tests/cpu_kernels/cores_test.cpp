@@ -1,4 +1,4 @@
-// What of the machine is this process's: CPUs, the cores that they share, and how they are written.
+// What of the machine is this process's: CPUs, how they are written, and the quotas of its cgroups.
 #include "cpu_kernels/cores.h"
 
 #include <cmath>
@@ -11,15 +11,15 @@
 namespace windlass::test {
 namespace {
 
-// A folder as /sys/devices/system/cpu.
-class CpuFolder {
+// A folder as /sys/fs/cgroup.
+class GroupFolder {
  public:
-  void add(int cpu, const std::string& siblings) {
-    const std::string folder = path() + "/cpu" + std::to_string(cpu) + "/topology";
-    std::filesystem::create_directories(folder);
-    std::ofstream(folder + "/thread_siblings_list") << siblings << '\n';
+  void write(const std::string& file, const std::string& text) {
+    const std::filesystem::path at = path() + "/" + file;
+    std::filesystem::create_directories(at.parent_path());
+    std::ofstream(at) << text << '\n';
   }
-  std::string path() const { return folder_.file("cpu"); }
+  std::string path() const { return folder_.file("cgroup"); }
 
  private:
   testing::TempDir folder_;
@@ -27,27 +27,43 @@ class CpuFolder {
 
 }  // namespace
 
-TEST_CASE("hardware threads of one core count once, and only those of the mask count") {
-  CpuFolder folder;
-  for (int cpu = 0; cpu < 4; ++cpu) {
-    const std::string pair = std::to_string(cpu) + ',' + std::to_string(cpu + 4);
-    folder.add(cpu, pair);
-    folder.add(cpu + 4, pair);
-  }
-  CHECK(count_cores({0, 1, 2, 3, 4, 5, 6, 7}, folder.path()) == 4);
-  CHECK(count_cores({0, 4}, folder.path()) == 1);
-  CHECK(count_cores({0, 1, 5}, folder.path()) == 2);
-  CHECK(count_cores({6}, folder.path()) == 1);
+TEST_CASE("without a quota all CPUs' time is granted") {
+  GroupFolder folder;
+  CHECK(std::isinf(cpu_quota(folder.path(), "").cpus));
+  folder.write("a/cpu.max", "max 100000");
+  folder.write("cpu/b/cpu.cfs_quota_us", "-1");
+  folder.write("cpu/b/cpu.cfs_period_us", "100000");
+  const CpuQuota quota = cpu_quota(folder.path(), "4:cpu:/b\n0::/a\n");
+  CHECK(std::isinf(quota.cpus));
+  CHECK(quota.group.empty());
 }
 
-TEST_CASE("where siblings are next to each other, and where nothing is said of them") {
-  CpuFolder folder;
-  folder.add(0, "0-1");
-  folder.add(1, "0-1");
-  folder.add(2, "2-3");
-  CHECK(count_cores({0, 1, 2}, folder.path()) == 2);
-  CHECK(count_cores({0, 1, 2, 8, 9}, folder.path()) == 4);  // 8 and 9: each its own
-  CHECK(count_cores({3, 4}, "/nowhere") == 2);
+TEST_CASE("of a v2 group and those around it the least quota counts, by its name") {
+  GroupFolder folder;
+  folder.write("cpu.max", "800000 100000");
+  folder.write("a/cpu.max", "150000 100000");
+  folder.write("a/b/cpu.max", "400000 100000");
+  const CpuQuota inner = cpu_quota(folder.path(), "0::/a/b\n");
+  CHECK(inner.cpus == 1.5);
+  CHECK(inner.group == folder.path() + "/a");
+  const CpuQuota top = cpu_quota(folder.path(), "0::/\n");
+  CHECK(top.cpus == 8);
+  CHECK(top.group == folder.path());
+  CHECK(cpu_quota(folder.path(), "0::/elsewhere\n").cpus == 8);
+}
+
+TEST_CASE("quotas of v1 are where its cpu hierarchy is mounted, alone or with others") {
+  GroupFolder folder;
+  folder.write("cpu,cpuacct/a/cpu.cfs_quota_us", "50000");
+  folder.write("cpu,cpuacct/a/cpu.cfs_period_us", "100000");
+  CHECK(cpu_quota(folder.path(), "3:cpuset:/a\n4:cpu,cpuacct:/a\n").cpus == 0.5);
+  CHECK(std::isinf(cpu_quota(folder.path(), "4:cpuacct:/a\n").cpus));
+  folder.write("cpu/a/cpu.cfs_quota_us", "25000");
+  folder.write("cpu/a/cpu.cfs_period_us", "100000");
+  CHECK(cpu_quota(folder.path(), "4:cpu:/a\n").cpus == 0.25);
+  // Beside v1, v2 is mounted below it.
+  folder.write("unified/c/cpu.max", "20000 100000");
+  CHECK(cpu_quota(folder.path(), "4:cpu:/a\n0::/c\n").cpus == 0.2);
 }
 
 TEST_CASE("lists of CPUs are written as the kernel writes them") {
@@ -61,7 +77,9 @@ TEST_CASE("this process has at least one CPU, and takes a thread for each core a
   REQUIRE_FALSE(share.cpus.empty());
   CHECK(share.cores >= 1);
   CHECK(share.cores <= std::ssize(share.cpus));
+  CHECK(share.nodes >= 1);
   CHECK(share.quota > 0);
+  CHECK(share.quota_group.empty() == std::isinf(share.quota));
   CHECK(usable_cores() >= 1);
   CHECK(usable_cores() <= share.cores);
   CHECK(usable_cores() <= std::max(1.0, std::ceil(share.quota)));

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <thread>
 
 #include "cpu_kernels/op_table.h"
+#include "cpu_kernels/topology.h"
 #include "tests/support/catch.h"
 
 namespace windlass::test {
@@ -30,6 +32,19 @@ struct FillArgs {
 
 void fill(const FillArgs& args, WorkRange range) {
   for (std::int64_t i = range.begin; i < range.end; ++i) args.out[i] += args.value;
+}
+
+// Writes down who has each item. Nobody ends his first claim before all have made theirs.
+struct OwnerArgs {
+  std::thread::id* owners;
+  std::atomic<int>* missing;
+};
+
+void note_owner(const OwnerArgs& args, WorkRange range) {
+  for (std::int64_t i = range.begin; i < range.end; ++i)
+    args.owners[i] = std::this_thread::get_id();
+  args.missing->fetch_sub(1);
+  while (args.missing->load() > 0) std::this_thread::yield();
 }
 
 // What `body` writes to standard error.
@@ -88,6 +103,43 @@ TEST_CASE("a region runs each item of each of its ops exactly once") {
   }
 }
 
+TEST_CASE("a team on two nodes runs each item exactly once") {
+  const Topology machine("numanode:2 core:4 pu:2");
+  for (const int n_threads : {2, 3, 8}) {
+    Team team(n_threads, machine);
+    CHECK(team.n_nodes() == 2);
+    for (const std::int64_t items : {1, 7, 64, 1000}) {
+      for (int round = 0; round < 200; ++round) {
+        std::vector<std::atomic<int>> counts(static_cast<std::size_t>(items) + 1);
+        team.run(&count, CountArgs{counts.data()}, items, 3);
+        for (std::int64_t i = 0; i < items; ++i) REQUIRE(counts[static_cast<std::size_t>(i)] == 1);
+        REQUIRE(counts.back() == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("each thread begins with its own share, wherever its node is") {
+  const Topology machine("numanode:2 core:4 pu:2");
+  constexpr int kThreads = 4;
+  constexpr std::int64_t kShare = 16;
+  Team team(kThreads, machine);
+  for (int round = 0; round < 20; ++round) {
+    std::vector<std::thread::id> owners(kThreads * kShare);
+    std::atomic<int> missing{kThreads};
+    team.run(&note_owner, OwnerArgs{owners.data(), &missing}, kThreads * kShare, 1);
+    std::set<std::thread::id> first;
+    for (std::size_t thread = 0; thread < kThreads; ++thread) {
+      const std::size_t begin = thread * kShare;
+      first.insert(owners[begin]);
+      // The first claim: half of the share.
+      for (std::size_t i = 1; i < kShare / 2; ++i) REQUIRE(owners[begin + i] == owners[begin]);
+    }
+    REQUIRE(first.size() == kThreads);
+    REQUIRE(owners[0] == std::this_thread::get_id());
+  }
+}
+
 TEST_CASE("what the threads did is counted, and what they waited is not") {
   Team team(2);
   std::vector<std::int64_t> out(1 << 16, 0);
@@ -96,6 +148,11 @@ TEST_CASE("what the threads did is counted, and what they waited is not") {
   CHECK(worked_s > 0);
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   CHECK(team.busy_s() < worked_s + 1e-3);
+  const double overhead_s = team.region_overhead_s();
+  CHECK(overhead_s > 0);
+  team.run(&fill, FillArgs{out.data(), 1}, std::ssize(out), std::ssize(out));  // one chunk
+  CHECK(team.busy_s() > worked_s);
+  CHECK(team.region_overhead_s() == Approx(overhead_s).epsilon(0.01));  // the clock's own drift
 }
 
 TEST_CASE("ops follow each other in order, each seeing all of the last one's writes") {
@@ -151,8 +208,9 @@ TEST_CASE("the cut of an op covers all its items in whole panels") {
         args.n_tokens = n_tokens;
         for (const int n_threads : {1, 2, 16}) {
           const std::int64_t grain = op_grain(args, n_threads);
-          REQUIRE(grain >= 32);
-          REQUIRE(grain % 32 == 0);
+          const std::int64_t step = n_tokens == 1 ? 16 : 32;
+          REQUIRE(grain >= step);
+          REQUIRE(grain % step == 0);
           const bool big = n_out * row_bytes * n_tokens >= 64 * n_threads << 15;
           if (big && n_out >= 64 * n_threads) REQUIRE(grain * n_threads <= n_out);
         }

@@ -93,10 +93,11 @@ TEST_CASE("a row has llama-bench's fields in its order, then ours, and figures t
     INFO(name);
     CHECK(row[name].get<double>() > 0);
   }
-  for (const char* name : {"outside_kernels", "disk_wait"}) {
+  for (const char* name : {"outside_kernels", "region_overhead", "disk_wait"}) {
     CHECK(row[name].get<double>() >= 0);
     CHECK(row[name].get<double>() <= 1);
   }
+  if (row["regions_per_step"].get<double>() > 0) CHECK(row["region_overhead"].get<double>() > 0);
 }
 
 TEST_CASE("CSV, JSON lines, SQL and the table have the rows that JSON has") {
