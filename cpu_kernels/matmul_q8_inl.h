@@ -66,7 +66,7 @@ inline void fill_panel(Panel<V, Kind>* panel, const MatMulArgs& args, const Pane
   using Type = Format<kType>;
   constexpr std::int64_t kBlocks = Type::kBlockWeights / 32;
   const std::uint8_t* rows[Panel<V, Kind>::kRows];
-  row_pointers<Panel<V, Kind>::kRows>(args, span.first_row, span.first_row + span.rows, rows);
+  row_pointers<Panel<V, Kind>::kRows>(args, span.first_row, 1, span.first_row + span.rows, rows);
   for (std::int64_t b = 0; b < span.blocks; b += kBlocks) {
     const std::int64_t index = (span.first_block + b) / kBlocks;
     for (int v = 0; v < V::kRowVectors; ++v) {

@@ -29,16 +29,6 @@ inline std::int64_t walk_rows(std::int64_t rows, std::int64_t row_bytes) {
   return walk;
 }
 
-// Pointers to row `step` of each of N lanes' walks; past the last row, to the last.
-template <int N>
-inline void walk_pointers(const MatMulArgs& args, WorkRange rows, std::int64_t walk,
-                          std::int64_t step, const std::uint8_t** pointers) {
-  const std::uint8_t* base = reinterpret_cast<const std::uint8_t*>(args.weights);
-  for (int r = 0; r < N; ++r) {
-    pointers[r] = base + smaller(rows.begin + r * walk + step, rows.end - 1) * args.row_bytes;
-  }
-}
-
 // Asks for what each of N lanes reads `kPrefetchBytes` later, once for each cache line of a block.
 inline constexpr std::int64_t kPrefetchBytes = 256;
 template <int N, std::int64_t kBlockBytes>
@@ -127,7 +117,7 @@ template <class V, DType kType, int T>
 void thin_step(const MatMulArgs& args, const Q8Block* const* x, WorkRange rows, std::int64_t walk,
                std::int64_t step) {
   const std::uint8_t* pointers[V::kLanes];
-  walk_pointers<V::kLanes>(args, rows, walk, step, pointers);
+  row_pointers<V::kLanes>(args, rows.begin + step, walk, rows.end, pointers);
   const std::int64_t n =
       smaller((rows.end - rows.begin - step + walk - 1) / walk, std::int64_t{V::kLanes});
   float* out = args.out + rows.begin + step;

@@ -211,7 +211,7 @@ void tile_matmul_bf16(const MatMulArgs& args, WorkRange range) {
   PairPanel<V> panel;
   for (std::int64_t row = range.begin; row < range.end; row += kPanel) {
     const std::uint8_t* rows[kPanel];
-    row_pointers<kPanel>(args, row, range.end, rows);
+    row_pointers<kPanel>(args, row, 1, range.end, rows);
     panel.first_row = row;
     panel.rows = smaller(kPanel, range.end - row);
     for (panel.column = 0; panel.column < args.n_in; panel.column += kPairColumns) {

@@ -170,13 +170,13 @@ inline const Q8Block* q8_row(const MatMulArgs& args, std::int64_t token) {
   return reinterpret_cast<const Q8Block*>(static_cast<const std::byte*>(args.x) + token * stride);
 }
 
-// Pointers to N rows from `first` on; those past `end` repeat the last, and their results are
-// dropped.
+// Pointers to N rows, `walk` apart, from `first` on; those past `end` repeat the last, and their
+// results are dropped.
 template <int N>
-inline void row_pointers(const MatMulArgs& args, std::int64_t first, std::int64_t end,
-                         const std::uint8_t** rows) {
+inline void row_pointers(const MatMulArgs& args, std::int64_t first, std::int64_t walk,
+                         std::int64_t end, const std::uint8_t** rows) {
   const std::uint8_t* base = reinterpret_cast<const std::uint8_t*>(args.weights);
-  for (int r = 0; r < N; ++r) rows[r] = base + smaller(first + r, end - 1) * args.row_bytes;
+  for (int r = 0; r < N; ++r) rows[r] = base + smaller(first + r * walk, end - 1) * args.row_bytes;
 }
 
 }  // namespace

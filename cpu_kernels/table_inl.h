@@ -60,8 +60,8 @@ constexpr OpTable make_table(const char* name) {
   table.choose_experts = choose_experts<V>;
   table.gather_rows = gather_rows<V>;
   table.combine_rows = combine_rows<V>;
-  table.burst_f32 = burst_f32<V>;
-  table.burst_int8 = burst_int8<V>;
+  table.burst_f32 = burst<BurstF32<V>>;
+  table.burst_int8 = burst<BurstInt8<V>>;
   add_q8_products<V>(&table);
   add_float_products<V>(&table);
   return table;
@@ -72,7 +72,7 @@ template <class V>
 constexpr OpTable make_q8_table(const char* name) {
   OpTable table = {};
   table.name = name;
-  table.burst_int8 = burst_int8<V>;
+  table.burst_int8 = burst<BurstInt8<V>>;
   add_q8_products<V>(&table);
   return table;
 }

@@ -53,7 +53,12 @@ std::size_t Executor::run_from(const Plan& plan, std::size_t first, const StepIn
 
 // Waits for what the first entry needs; what comes beside it is taken along as far as it is here.
 std::size_t Executor::collect(const Plan& plan, std::size_t first) {
-  if (!is_left_out(plan.compute[first])) make_ready(plan.compute[first]);
+  const ComputeEntry& awaited = plan.compute[first];
+  if (!is_left_out(awaited)) {
+    if (is_cached(awaited)) experts_.require(awaited.expert_run);
+    if (!is_here(awaited)) wait_for(awaited);
+    make_ready(awaited);
+  }
   std::size_t end = first + 1;
   for (; end < plan.compute.size() && plan.compute[end].beside_previous; ++end) {
     const ComputeEntry& entry = plan.compute[end];
@@ -84,10 +89,8 @@ void Executor::wait_for(const ComputeEntry& entry) {
   }
 }
 
-// Waits for the entry's blocks where it must, and pins them until it has run.
+// Pins the entry's blocks, which are here, until it has run.
 void Executor::make_ready(const ComputeEntry& entry) {
-  if (is_cached(entry) && ready_.empty()) experts_.require(entry.expert_run);
-  if (!is_here(entry)) wait_for(entry);
   const std::size_t first_lease = leases_.size();
   for (std::int32_t i = 0; i < entry.blocks.count; ++i) {
     leases_.push_back(tiers_.lease(BlockId{index_of(entry.blocks.first) + i}));

@@ -5,14 +5,12 @@
 //     --benchmark_report_aggregates_only=true
 // WINDLASS_ISA picks the table, WINDLASS_BENCH_THREADS the team (default: all usable cores).
 #include <benchmark/benchmark.h>
-#include <immintrin.h>
 
-#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "cpu_kernels/op_table.h"
+#include "bench/micro/bench_setup.h"
 #include "src/ops/weight_types.h"
 
 namespace windlass {
@@ -21,18 +19,6 @@ namespace {
 // More than the caches of the machines at hand keep for one guest: the weights of a step come from
 // DRAM.
 constexpr std::int64_t kStreamBytes = std::int64_t{512} << 20;
-
-const OpTable& table() {
-  const char* name = std::getenv("WINDLASS_ISA");
-  static const OpTable& chosen = cpu_op_table(choose_isa(name == nullptr ? "" : name));
-  return chosen;
-}
-
-Team& team() {
-  const char* threads = std::getenv("WINDLASS_BENCH_THREADS");
-  static Team instance(threads == nullptr ? usable_cores() : std::atoi(threads));
-  return instance;
-}
 
 std::vector<std::byte>& stream() {
   static std::vector<std::byte> bytes = [] {
@@ -47,14 +33,6 @@ std::vector<std::byte>& stream() {
     return random;
   }();
   return bytes;
-}
-
-std::vector<float> activations(std::int64_t n) {
-  std::mt19937 engine(2);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(static_cast<std::size_t>(n));
-  for (float& value : x) value = normal(engine);
-  return x;
 }
 
 struct SumArgs {
@@ -80,29 +58,20 @@ void plain_stream(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * kStreamBytes);
 }
 
-struct BurstArgs {
-  float* sink;
+// Multiplications from registers: the most that the cores give now.
+struct alignas(64) BurstData {
+  std::byte bytes[kBurstBytes];
 };
 
-// Independent multiply-adds from registers: the clock that the cores run at now.
-__attribute__((target("avx2,fma"))) void fma_burst(const BurstArgs& args, WorkRange range) {
-  __m256 sum[10];
-  for (__m256& part : sum) part = _mm256_set1_ps(1.0f);
-  const __m256 factor = _mm256_set1_ps(0.999f);
-  for (std::int64_t i = range.begin; i < range.end; ++i) {
-    for (int k = 0; k < 1000; ++k) {
-      for (__m256& part : sum) part = _mm256_fmadd_ps(part, factor, factor);
-    }
-  }
-  for (const __m256& part : sum) benchmark::DoNotOptimize(*args.sink + _mm256_cvtss_f32(part));
-}
-
-void fma_peak_256(benchmark::State& state) {
-  float sink = 0;
-  constexpr std::int64_t kItems = 2000;
-  for (auto _ : state) team().run(&fma_burst, BurstArgs{&sink}, kItems, 100);
-  state.counters["flop/s"] = benchmark::Counter(kItems * 1000.0 * 10 * 8 * 2,
-                                                benchmark::Counter::kIsIterationInvariantRate);
+void burst(benchmark::State& state, bool int8) {
+  BurstData data{}, x{};  // zeros take as long as anything
+  std::vector<float> sums(16 * static_cast<std::size_t>(team().n_threads()));
+  const BurstArgs args{data.bytes, x.bytes, sums.data()};
+  const auto function = int8 ? table().burst_int8 : table().burst_f32;
+  for (auto _ : state) team().run(function, args, std::ssize(sums), 4);
+  const std::int64_t ops = std::ssize(sums) * burst_ops(int8 ? 1 : 4);
+  state.counters["op/s"] =
+      benchmark::Counter(static_cast<double>(ops), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 // What the activations of a product are.
@@ -142,22 +111,15 @@ auto mat_mul_function(Form form, DType type) {
 // else stays on one.
 void matmul(benchmark::State& state, DType type, Form form, std::int64_t n_out, std::int64_t n_in,
             std::int64_t n_tokens, bool from_dram) {
-  const Rows rows = in_form(form, activations(n_tokens * n_in), n_tokens, n_in);
+  const Rows rows = in_form(form, normal_floats(n_tokens * n_in), n_tokens, n_in);
   std::vector<float> out(static_cast<std::size_t>(n_tokens * n_out));
   const std::int64_t row = row_bytes(type, n_in), matrix = row * n_out;
   const auto function = mat_mul_function(form, type);
   const std::byte* weights = stream().data();
   std::int64_t offset = 0;
   for (auto _ : state) {
-    const MatMulArgs args = {weights + offset,
-                             row,
-                             n_out,
-                             n_in,
-                             rows.data,
-                             n_tokens,
-                             out.data(),
-                             n_out,
-                             false};
+    const MatMulArgs args = {weights + offset, row,        n_out, n_in, rows.data,
+                             n_tokens,         out.data(), n_out, false};
     run_op(team(), function, args);
     if (from_dram) offset = offset + 2 * matrix > kStreamBytes ? 0 : offset + matrix;
   }
@@ -183,7 +145,7 @@ void attention(benchmark::State& state, const AttentionShape& shape, KvType type
   std::vector<std::byte> storage(static_cast<std::size_t>(n_pages * page_bytes));
   std::vector<std::byte*> pages;
   for (std::int64_t p = 0; p < n_pages; ++p) pages.push_back(storage.data() + p * page_bytes);
-  std::vector<float> kv = activations(n_keys * kv_heads * head_dim);
+  std::vector<float> kv = normal_floats(n_keys * kv_heads * head_dim);
   const Vectors keys = {kv.data(), kv_heads * head_dim, 1, head_dim, head_dim};
   table().kv_append({keys,
                      keys,
@@ -196,7 +158,7 @@ void attention(benchmark::State& state, const AttentionShape& shape, KvType type
                      kPageTokens,
                      {type, type}},
                     {0, n_keys});
-  std::vector<float> q = activations(tokens * heads * head_dim);
+  std::vector<float> q = normal_floats(tokens * heads * head_dim);
   std::vector<float> out(q.size());
   std::vector<std::int32_t> positions;
   for (std::int64_t t = 0; t < tokens; ++t)
@@ -224,7 +186,8 @@ void attention(benchmark::State& state, const AttentionShape& shape, KvType type
 
 void elementwise(benchmark::State& state, std::int64_t rows) {
   constexpr std::int64_t kWidth = 1536;
-  std::vector<float> x = activations(rows * kWidth), y = activations(rows * kWidth), out(x.size());
+  std::vector<float> x = normal_floats(rows * kWidth), y = normal_floats(rows * kWidth),
+                     out(x.size());
   std::vector<std::byte> q8(static_cast<std::size_t>(rows * q8_row_bytes(kWidth)));
   for (auto _ : state) {
     run_op(team(), table().rms_norm,
@@ -291,7 +254,9 @@ void register_matmuls() {
 
 void register_others() {
   benchmark::RegisterBenchmark("plain_stream", plain_stream)->UseRealTime();
-  benchmark::RegisterBenchmark("fma_peak_256", fma_peak_256)->UseRealTime();
+  for (const bool int8 : {true, false}) {
+    benchmark::RegisterBenchmark(int8 ? "burst/int8" : "burst/f32", burst, int8)->UseRealTime();
+  }
   benchmark::RegisterBenchmark("empty_op", empty_op)->UseRealTime();
   for (const AttentionShape& shape : {kSmallShape, kLargeShape, kWideShape}) {
     for (const KvType type : kKvTypes) {

@@ -4,13 +4,13 @@
 #include WINDLASS_LAYER_HEADER
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <random>
 #include <vector>
 
 #include "cpu_kernels/matmul_q8_inl.h"
 #include "cpu_kernels/op_table.h"
+#include "src/base/clock.h"
 
 namespace windlass {
 namespace {
@@ -21,10 +21,6 @@ using Function = void (*)(const MatMulArgs&, WorkRange);
 // Beyond 12 tokens the two differ by a few percent, and each count is compiled for every type.
 constexpr int kMostTokens = 12, kRounds = 5;
 constexpr std::int64_t kRows = 2048, kColumns = 3072, kMatrices = 24;
-
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Matrices that come from memory one after the other, as in a step.
 class Product {

@@ -3,13 +3,11 @@
 // as cpu_kernels_bench; WINDLASS_ISA picks the table, WINDLASS_BENCH_THREADS the team.
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
 #include <numeric>
-#include <random>
 #include <string>
 #include <vector>
 
-#include "cpu_kernels/op_table.h"
+#include "bench/micro/bench_setup.h"
 
 namespace windlass {
 namespace {
@@ -17,33 +15,13 @@ namespace {
 constexpr std::int64_t kWidths[] = {576, 4096};
 constexpr std::int64_t kRowCounts[] = {1, 16, 512};
 
-const OpTable& table() {
-  const char* name = std::getenv("WINDLASS_ISA");
-  static const OpTable& chosen = cpu_op_table(choose_isa(name == nullptr ? "" : name));
-  return chosen;
-}
-
-Team& team() {
-  const char* threads = std::getenv("WINDLASS_BENCH_THREADS");
-  static Team instance(threads == nullptr ? usable_cores() : std::atoi(threads));
-  return instance;
-}
-
-std::vector<float> random_floats(std::int64_t n) {
-  std::mt19937 engine(2);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(static_cast<std::size_t>(n));
-  for (float& value : x) value = normal(engine);
-  return x;
-}
-
 // Rows by width, and what an op makes of them.
 struct RowData {
   RowData(std::int64_t n_rows, std::int64_t n_columns)
       : rows(n_rows),
         width(n_columns),
-        in(random_floats(rows * width)),
-        other(random_floats(rows * width)),
+        in(normal_floats(rows * width)),
+        other(normal_floats(rows * width)),
         out(in.size()) {}
   void count(benchmark::State& state) const {
     state.SetItemsProcessed(state.iterations() * rows * width);
@@ -107,7 +85,7 @@ void add(benchmark::State& state, RowData data) {
 // back.
 void choose_experts(benchmark::State& state, std::int64_t n_experts, std::int64_t n_used,
                     std::int64_t rows) {
-  const std::vector<float> scores = random_floats(rows * n_experts);
+  const std::vector<float> scores = normal_floats(rows * n_experts);
   std::vector<std::int32_t> experts(static_cast<std::size_t>(rows * n_used));
   std::vector<float> shares(experts.size());
   const ChooseExpertsArgs args{

@@ -1,14 +1,12 @@
-// What it costs to cut ops over the team's threads, beside what the multipliers give: an op of no
-// work, and all ops of a decode step of SmolLM2-135M cut as they are in a run, doing nothing. A
-// step of 30 layers takes some 4 ms on two cores: what `step_of_nothing` takes is lost of it.
-// WINDLASS_ISA picks the bursts' table, WINDLASS_BENCH_THREADS the team.
+// What it costs to cut ops over the threads of a team: an op of no work, and all ops of a decode
+// step of SmolLM2-135M cut as they are in a run, doing nothing. A step of 30 layers takes some
+// 4 ms on two cores: what `step_of_nothing` takes is lost of it.
 #include <benchmark/benchmark.h>
-#include <immintrin.h>
+#include <x86intrin.h>
 
-#include <cstdlib>
 #include <vector>
 
-#include "cpu_kernels/op_table.h"
+#include "bench/micro/bench_setup.h"
 
 namespace windlass {
 namespace {
@@ -16,12 +14,6 @@ namespace {
 constexpr std::int64_t kLayers = 30, kWidth = 576, kFfn = 1536, kKvWidth = 192, kVocab = 49152;
 constexpr std::int64_t kHeads = 9, kKvHeads = 3, kHeadDim = 64, kKeys = 256;
 constexpr std::int64_t kHeadRowBytes = kWidth / 32 * 34, kRowBytesPer32 = 20;  // Q8_0, Q4_1
-
-Team& team() {
-  const char* threads = std::getenv("WINDLASS_BENCH_THREADS");
-  static Team instance(threads == nullptr ? usable_cores() : std::atoi(threads));
-  return instance;
-}
 
 template <typename Args>
 void nothing(const Args&, WorkRange) {}
@@ -117,28 +109,9 @@ void short_op(benchmark::State& state) {
   for (auto _ : state) team().run(&timed, args, 2 * team().n_threads(), 1);
 }
 
-struct alignas(64) BurstData {
-  std::byte bytes[kBurstBytes];
-};
-
-void burst(benchmark::State& state, bool int8) {
-  const char* name = std::getenv("WINDLASS_ISA");
-  const OpTable& table = cpu_op_table(choose_isa(name == nullptr ? "" : name));
-  BurstData data{}, x{};  // zeros take as long as anything
-  std::vector<float> sums(16 * static_cast<std::size_t>(team().n_threads()));
-  const BurstArgs args{data.bytes, x.bytes, sums.data()};
-  const auto function = int8 ? table.burst_int8 : table.burst_f32;
-  for (auto _ : state) team().run(function, args, std::ssize(sums), 4);
-  const std::int64_t ops = std::ssize(sums) * burst_ops(int8 ? 1 : 4);
-  state.counters["op/s"] =
-      benchmark::Counter(static_cast<double>(ops), benchmark::Counter::kIsIterationInvariantRate);
-}
-
 BENCHMARK(empty_op)->UseRealTime();
 BENCHMARK(short_op)->Arg(0)->Arg(2000)->Arg(4000)->Arg(20000)->UseRealTime();
 BENCHMARK(step_of_nothing)->UseRealTime();
-BENCHMARK_CAPTURE(burst, int8, true)->UseRealTime();
-BENCHMARK_CAPTURE(burst, f32, false)->UseRealTime();
 
 }  // namespace
 }  // namespace windlass

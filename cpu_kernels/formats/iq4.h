@@ -40,7 +40,7 @@ struct Format<DType::kIQ4_NL> {
   template <class V>
   [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
                                                  typename V::F* d, typename V::F*) {
-    *d = V::load_scales(rows, at);
+    *d = V::f16_low(V::load_dwords(rows, at));
   }
   template <class V>
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
