@@ -185,11 +185,13 @@ inline void quantize_block(const float* x, std::int64_t n, Q8Block* out) {
 
 template <class V>
 void quantize_rows(const QuantizeRowsArgs& args, WorkRange range) {
+  const Q8Layout layout = args.layout.row_bytes > 0 ? args.layout : q8_rows(args.width);
   const std::int64_t in_stride = args.in_stride > 0 ? args.in_stride : args.width;
   for (std::int64_t row = range.begin; row < range.end; ++row) {
-    Q8Block* out = reinterpret_cast<Q8Block*>(args.out + row * q8_row_bytes(args.width));
+    std::byte* out = args.out + row * layout.row_bytes;
     for (std::int64_t b = 0; b < q8_blocks(args.width); ++b) {
-      quantize_block<V>(args.in + row * in_stride + b * 32, args.width - b * 32, out + b);
+      quantize_block<V>(args.in + row * in_stride + b * 32, args.width - b * 32,
+                        reinterpret_cast<Q8Block*>(out + b * layout.block_bytes));
     }
   }
 }

@@ -15,10 +15,10 @@ struct KernelChoice {
 // clang-format off
 // begin of the measured rows
 inline constexpr KernelChoice kScalarChoice = {1, 1};
-inline constexpr KernelChoice kAvx2Choice = {6, 10};
-inline constexpr KernelChoice kAvxVnniChoice = {10, 12};
-inline constexpr KernelChoice kAvx512Choice = {10, 12};
-inline constexpr KernelChoice kAvx512VnniChoice = {10, 12};
+inline constexpr KernelChoice kAvx2Choice = {16, 16};
+inline constexpr KernelChoice kAvxVnniChoice = {16, 16};
+inline constexpr KernelChoice kAvx512Choice = {16, 16};
+inline constexpr KernelChoice kAvx512VnniChoice = {16, 16};
 // end of the measured rows
 // clang-format on
 

@@ -43,29 +43,72 @@ template <int N, std::int64_t kBlockBytes>
   }
 }
 
+// The q8 blocks of T tokens. Those of a few are read where they are; of more, pointers to each
+// would not fit in registers, nor their rows in the lines that L1 follows: they are interleaved, or
+// become so here.
+inline constexpr int kPackedFrom = 5;
+inline constexpr std::int64_t kPackedBlocks = 128;  // 128 KiB of 16 tokens: they stay in L2
+template <int T>
+struct ThinTokens {
+  const Q8Block* rows[T];
+  [[gnu::always_inline]] const Q8Block& at(int token, std::int64_t block) const {
+    return rows[token][block];
+  }
+};
+template <int T>
+requires(T >= kPackedFrom) struct ThinTokens<T> {
+  const Q8Block* blocks;  // [block][stride], the first T of which are the tokens'
+  std::int64_t stride;
+  [[gnu::always_inline]] const Q8Block& at(int token, std::int64_t block) const {
+    return blocks[block * stride + token];
+  }
+};
+
 // Inlined by force from here down to the loads: out of line, vectors pass through memory and Q4_0
 // loses a third of its speed.
-// One group of kLanes rows and one token: two chains of sums where few tokens' dots leave their
-// latency to be hidden.
-template <class V, class Kind, int kChains>
-[[gnu::always_inline]] inline typename V::I group_dot(const typename V::B* steps, const Q8Block& x,
-                                                      int group) {
+// One group of kLanes rows and N tokens from `token` on. Their sums take turns, and one token's or
+// two have two chains each: or the latency of the dots would show.
+template <class V, class Kind, int T, int N>
+[[gnu::always_inline]] inline void add_group_dots(const typename V::B* steps,
+                                                  const ThinTokens<T>& x, int token,
+                                                  std::int64_t block, int group, typename V::F d,
+                                                  typename V::F minus, typename V::F offset,
+                                                  typename V::F* sum) {
   using Dot = GroupDot<V, Kind::kCodes>;
-  const typename V::I start = V::set1_i(group_start<Kind>(x, group)), zero = V::zero_i();
-  typename Dot::Sum sums[2] = {Dot::begin(start), Dot::begin(zero)};
+  constexpr int kChains = T > 2 ? 1 : 2, kFirst = 0;
+  typename V::I start[N];
+  typename Dot::Sum dots[N][kChains];
   const int first = group * Kind::kGroupSteps;
-  for (int j = 0; j < Kind::kGroupSteps; ++j) {
-    typename Dot::Sum& sum = sums[j % kChains];
-    sum = Dot::dot_at(sum, steps[first + j], x.values + 4 * (first + j));
+  for (int t = 0; t < N; ++t) {
+    start[t] = V::set1_i(group_start<Kind>(x.at(token + t, block), group));
+    dots[t][kFirst] = Dot::begin(start[t]);
+    if constexpr (kChains == 2) dots[t][1] = Dot::begin(V::zero_i());
   }
-  if constexpr (kChains == 1) return Dot::finish(sums[0], start);
-  return V::add_i(Dot::finish(sums[0], start), Dot::finish(sums[1], zero));
+  for (int j = 0; j < Kind::kGroupSteps; ++j) {
+    for (int t = 0; t < N; ++t) {
+      typename Dot::Sum& dot = dots[t][j % kChains];
+      dot = Dot::dot_at(dot, steps[first + j], x.at(token + t, block).values + 4 * (first + j));
+    }
+  }
+  for (int t = 0; t < N; ++t) {
+    typename V::I dot = Dot::finish(dots[t][kFirst], start[t]);
+    if constexpr (kChains == 2) dot = V::add_i(dot, Dot::finish(dots[t][1], V::zero_i()));
+    sum[token + t] = add_group<V, Kind>(sum[token + t], dot, d, minus, offset,
+                                        x.at(token + t, block), group);
+  }
 }
 
-// Blocks of one weight row's worth of T tokens.
+// So many of T tokens' sums take turns.
+template <class V, int T>
+inline constexpr int kTurns = V::kLanes < 16 || T < kPackedFrom ? 1
+                              : T % 4 == 0                      ? 4
+                              : T % 2 == 0                      ? 2
+                                                                : 1;
+
+// Some of a weight row's blocks of T tokens.
 template <class V, DType kType, int T>
 [[gnu::always_inline]] inline void thin_rows(const std::uint8_t* const* rows,
-                                             const Q8Block* const* x, std::int64_t blocks,
+                                             const ThinTokens<T>& x, std::int64_t blocks,
                                              typename V::F* sum) {
   using Type = Format<kType>;
   using Kind = StepKindOf<V, kType>;
@@ -83,11 +126,10 @@ template <class V, DType kType, int T>
         for (int g = 0; g < Kind::kGroups; ++g) {
           const int s = block * Kind::kGroups + g;
           const typename V::F minus = minus_magic<V>(d[s]);
-          for (int t = 0; t < T; ++t) {
-            const Q8Block& at_block = x[t][i * kBlocks + block];
-            const typename V::I dot =
-                group_dot<V, Kind, (T > 2 ? 1 : 2)>(steps + 8 * b, at_block, g);
-            sum[t] = add_group<V, Kind>(sum[t], dot, d[s], minus, offset[s], at_block, g);
+#pragma GCC unroll 16
+          for (int t = 0; t < T; t += kTurns<V, T>) {
+            add_group_dots<V, Kind, T, kTurns<V, T>>(steps + 8 * b, x, t, i * kBlocks + block, g,
+                                                     d[s], minus, offset[s], sum);
           }
         }
       }
@@ -95,72 +137,122 @@ template <class V, DType kType, int T>
   }
 }
 
-// The outputs of one row of each lane's walk, `walk` floats apart; the last lanes may be past the
-// last row.
-template <class V>
-inline typename V::F load_walk(const float* out, std::int64_t n, std::int64_t walk) {
-  if (walk == 1) return V::load_n(out, n);
-  alignas(64) float lanes[V::kLanes] = {};
-  for (std::int64_t r = 0; r < n; ++r) lanes[r] = out[r * walk];
-  return V::load(lanes);
-}
-template <class V>
-inline void store_walk(float* out, std::int64_t n, std::int64_t walk, typename V::F sum) {
-  if (walk == 1) return V::store_n(out, sum, n);
-  alignas(64) float lanes[V::kLanes];
-  V::store(lanes, sum);
-  for (std::int64_t r = 0; r < n; ++r) out[r * walk] = lanes[r];
-}
+// Those blocks of a row of weights whose columns are multiplied with the tokens at hand.
+struct ThinColumns {
+  std::int64_t first, blocks;
+  bool add;  // to what `out` holds
+};
 
-// Row `step` of each lane's walk through `rows`, for all tokens.
+// The lanes' walks through `rows`, lane l from row rows.begin + l * length on.
+struct Walks {
+  WorkRange rows;
+  std::int64_t length;
+};
+
+// Results of some steps of the walks. In `out` those of one step lie far apart, and those of one
+// lane's steps side by side: so they go there by lanes, some steps at a time.
+inline constexpr int kThinSteps = 16;
+template <class V, int T>
+struct ThinSums {
+  alignas(64) float values[kThinSteps][T][V::kLanes];
+
+  // Calls function(value, place in `out`) for those of n steps from `step` on that are rows.
+  template <class Function>
+  void for_each(const MatMulArgs& args, const Walks& walks, std::int64_t step, std::int64_t n,
+                const Function& function) {
+    for (std::int64_t lane = 0; lane < V::kLanes; ++lane) {
+      const std::int64_t row = walks.rows.begin + lane * walks.length + step;
+      const std::int64_t rows = smaller(n, walks.rows.end - row);
+      for (std::int64_t t = 0; t < smaller(T, args.n_tokens); ++t) {
+        float* out = args.out + t * args.out_stride + row;
+        for (std::int64_t s = 0; s < rows; ++s) function(&values[s][t][lane], out + s);
+      }
+    }
+  }
+};
+
+// Row `step` of each walk, for all tokens.
 template <class V, DType kType, int T>
-void thin_step(const MatMulArgs& args, const Q8Block* const* x, WorkRange rows, std::int64_t walk,
-               std::int64_t step) {
-  const std::uint8_t* pointers[V::kLanes];
-  row_pointers<V::kLanes>(args, rows.begin + step, walk, rows.end, pointers);
-  const std::int64_t n =
-      smaller((rows.end - rows.begin - step + walk - 1) / walk, std::int64_t{V::kLanes});
-  float* out = args.out + rows.begin + step;
+void thin_step(const MatMulArgs& args, const ThinTokens<T>& x, const ThinColumns& columns,
+               const Walks& walks, std::int64_t step, float (*sums)[V::kLanes]) {
+  const std::uint8_t* rows[V::kLanes];
+  row_pointers<V::kLanes>(args, walks.rows.begin + step, walks.length, walks.rows.end, rows);
+  for (const std::uint8_t*& row : rows) row += columns.first * Format<kType>::kBlockBytes;
   typename V::F sum[T];
-  for (int t = 0; t < T; ++t) {
-    const bool add = args.accumulate && t < args.n_tokens;
-    sum[t] = add ? load_walk<V>(out + t * args.out_stride, n, walk) : V::zero();
-  }
-  thin_rows<V, kType, T>(pointers, x, args.n_in / Format<kType>::kBlockWeights, sum);
-  for (int t = 0; t < T; ++t) {
-    if (t < args.n_tokens) store_walk<V>(out + t * args.out_stride, n, walk, sum[t]);
+  for (int t = 0; t < T; ++t) sum[t] = columns.add ? V::load(sums[t]) : V::zero();
+  thin_rows<V, kType, T>(rows, x, columns.blocks, sum);
+  for (int t = 0; t < T; ++t) V::store(sums[t], sum[t]);
+}
+
+template <class V, DType kType, int T>
+void thin_columns(const MatMulArgs& args, const ThinTokens<T>& x, const ThinColumns& columns,
+                  WorkRange range) {
+  ThinSums<V, T> sums;
+  while (range.begin < range.end) {
+    const std::int64_t length = walk_rows<V::kLanes>(range.end - range.begin, args.row_bytes);
+    const Walks walks = {
+        {range.begin, smaller(range.begin + length * V::kLanes, range.end)}, length};
+    for (std::int64_t step = 0; step < length; step += kThinSteps) {
+      const std::int64_t n = smaller(kThinSteps, length - step);
+      if (columns.add) {
+        sums.for_each(args, walks, step, n, [](float* sum, const float* out) { *sum = *out; });
+      }
+      for (std::int64_t s = 0; s < n; ++s) {
+        thin_step<V, kType, T>(args, x, columns, walks, step + s, sums.values[s]);
+      }
+      sums.for_each(args, walks, step, n, [](const float* sum, float* out) { *out = *sum; });
+    }
+    range.begin = walks.rows.end;
   }
 }
 
-inline constexpr std::int64_t kShortRow = 1024;
-// REQUIRES args.n_tokens <= T. Tokens past the last repeat it, and their results are dropped.
+// REQUIRES args.n_tokens <= T, and for fewer than kPackedFrom tokens blocks side by side. Tokens
+// past the last repeat it, and their results are dropped.
 template <class V, DType kType, int T>
 void thin_tokens(const MatMulArgs& args, WorkRange range) {
-  const Q8Block* x[T];
-  for (int t = 0; t < T; ++t) x[t] = q8_row(args, smaller(t, args.n_tokens - 1));
-  while (range.begin < range.end) {
-    // Of short rows, putting the results of many tokens in their places one by one would cost more.
-    const std::int64_t walk = T > 4 && args.row_bytes < kShortRow
-                                  ? 1
-                                  : walk_rows<V::kLanes>(range.end - range.begin, args.row_bytes);
-    const WorkRange rows = {range.begin, smaller(range.begin + walk * V::kLanes, range.end)};
-    for (std::int64_t step = 0; step < walk; ++step) {
-      thin_step<V, kType, T>(args, x, rows, walk, step);
+  ThinTokens<T> x;
+  for (int t = 0; t < T; ++t) x.rows[t] = q8_row(args, smaller(t, args.n_tokens - 1));
+  const ThinColumns all = {0, args.n_in / Format<kType>::kBlockWeights, args.accumulate};
+  thin_columns<V, kType, T>(args, x, all, range);
+}
+
+// Of tokens that are not interleaved, for some columns at a time.
+template <class V, DType kType, int T>
+void thin_packed_tokens(const MatMulArgs& args, WorkRange range) {
+  constexpr std::int64_t kBlocks = Format<kType>::kBlockWeights / 32;
+  alignas(64) Q8Block packed[kPackedBlocks * T];
+  const std::int64_t blocks = q8_blocks(args.n_in), stride = q8_block_stride(args);
+  for (std::int64_t first = 0; first < blocks; first += kPackedBlocks) {
+    const std::int64_t n = smaller(kPackedBlocks, blocks - first);
+    for (int t = 0; t < T; ++t) {
+      const Q8Block* x = q8_row(args, smaller(t, args.n_tokens - 1)) + first * stride;
+      for (std::int64_t b = 0; b < n; ++b) packed[b * T + t] = x[b * stride];
     }
-    range.begin = rows.end;
+    const ThinColumns columns = {first / kBlocks, n / kBlocks, args.accumulate || first > 0};
+    thin_columns<V, kType, T>(args, {packed, T}, columns, range);
   }
+}
+template <class V, DType kType, int T>
+requires(T >= kPackedFrom) void thin_tokens(const MatMulArgs& args, WorkRange range) {
+  if (args.n_tokens < T || args.x_stride_bytes != static_cast<std::int64_t>(sizeof(Q8Block))) {
+    return thin_packed_tokens<V, kType, T>(args, range);
+  }
+  const ThinColumns all = {0, args.n_in / Format<kType>::kBlockWeights, args.accumulate};
+  thin_columns<V, kType, T>(args, {q8_row(args, 0), q8_block_stride(args)}, all, range);
 }
 
 template <class V, DType kType>
 inline constexpr int kThinTokens =
     Q8KindOf<V, kType>::kGroups == 1 ? V::kChoice.thin_tokens : V::kChoice.thin_tokens_halves;
 
-// As many tokens at once as there are, 5 and 7 rounded up, to compile fewer.
+// As many tokens at once as there are, from 5 on rounded up to 6, 8, 12 and 16, to compile fewer.
 template <class V, DType kType, int kMost>
 void thin_matmul_q8(const MatMulArgs& args, WorkRange range) {
   if constexpr (kMost > 1) {
-    constexpr int kFewer = kMost > 4 ? kMost - 2 : kMost - 1;
-    if (args.n_tokens <= kFewer) return thin_matmul_q8<V, kType, kFewer>(args, range);
+    constexpr int kFewer = kMost - (kMost > 8 ? 4 : kMost > 4 ? 2 : 1);
+    if (args.n_tokens <= kFewer && (kFewer >= kPackedFrom || q8_block_stride(args) == 1)) {
+      return thin_matmul_q8<V, kType, kFewer>(args, range);
+    }
   }
   thin_tokens<V, kType, kMost>(args, range);
 }

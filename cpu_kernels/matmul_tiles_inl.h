@@ -80,7 +80,7 @@ inline void add_tile_block(const MatMulArgs& args, const Panel<V, Kind>& panel, 
     typename V::F offset = V::zero();
     if constexpr (Kind::kHasOffset) offset = V::load(panel.offset[b][0] + lane);
     for (std::int64_t t = 0; t < n_tokens; ++t) {
-      const Q8Block& x = q8_row(args, token + t)[block];
+      const Q8Block& x = q8_row(args, token + t)[block * q8_block_stride(args)];
       const typename V::I dot = V::add_i(V::load_b(dots + (v * kTileTokenRows + t) * V::kLanes),
                                          V::set1_i(group_start<Kind>(x, 0)));
       float* sum = sums->values[t] + lane;
@@ -99,13 +99,14 @@ inline void tile_panel_tokens(Tiles& tiles, const MatMulArgs& args, const Panel<
                    [&](std::int64_t t, std::int64_t lane, const float* out, std::int64_t n) {
                      V::store(sums.values[t] + lane, span.add ? V::load_n(out, n) : V::zero());
                    });
-  const auto* x = reinterpret_cast<const std::byte*>(q8_row(args, token) + span.first_block);
+  const std::int64_t block_stride = q8_block_stride(args);
+  const auto* x = reinterpret_cast<const std::byte*>(q8_row(args, token) + span.first_block * block_stride);
   const std::int64_t x_stride = reinterpret_cast<const std::byte*>(q8_row(args, 1)) -
                                 reinterpret_cast<const std::byte*>(q8_row(args, 0));
   for (std::int64_t b = 0; b < span.blocks; ++b) {
     tiles.template zero<kSumTile0>();
     tiles.template zero<kSumTile1>();
-    tiles.template load<kTokenTile>(x + b * static_cast<std::int64_t>(sizeof(Q8Block)), x_stride);
+    tiles.template load<kTokenTile>(x + b * block_stride * static_cast<std::int64_t>(sizeof(Q8Block)), x_stride);
     tiles.template load<kRowTile0>(panel.bytes[b], kTileVectors<V> * kVectorBytes);
     tiles.template load<kRowTile1>(panel.bytes[b][0] + kVectorBytes,
                                    kTileVectors<V> * kVectorBytes);

@@ -170,6 +170,12 @@ inline const Q8Block* q8_row(const MatMulArgs& args, std::int64_t token) {
   return reinterpret_cast<const Q8Block*>(static_cast<const std::byte*>(args.x) + token * stride);
 }
 
+// Between a token's blocks, in blocks.
+inline std::int64_t q8_block_stride(const MatMulArgs& args) {
+  return args.x_block_bytes > 0 ? args.x_block_bytes / static_cast<std::int64_t>(sizeof(Q8Block))
+                                : 1;
+}
+
 // Pointers to N rows, `walk` apart, from `first` on; those past `end` repeat the last, and their
 // results are dropped.
 template <int N>

@@ -109,6 +109,15 @@ std::int64_t OpRunner::stride(const View& view) const {
          static_cast<std::int64_t>(sizeof(float));
 }
 
+Q8Layout OpRunner::q8_layout(BufferId id) const {
+  const BufferSpec& buffer = parts_.graph.buffer(id);
+  const std::int64_t rows = buffer.rows == RowSet::kLogits ? logits_rows_ : rows_;
+  // Of some, products take a part of the rows, or of each row.
+  const bool whole = buffer.vectors == 1 && buffer.rows != RowSet::kRouted;
+  if (whole && rows >= kInterleavedFrom && rows <= kInterleavedTo) return q8_interleaved(rows);
+  return {layout_->row_strides[static_cast<std::size_t>(index_of(id))], sizeof(Q8Block)};
+}
+
 Vectors OpRunner::vectors(const View& view, std::int64_t first_row) const {
   return {floats(view) + first_row * stride(view), stride(view), view.per_group, view.group_stride,
           view.vector_stride};

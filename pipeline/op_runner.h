@@ -103,6 +103,8 @@ class OpRunner {
   float* floats(const View& view) const;
   std::int64_t stride(const View& view) const;
   Vectors vectors(const View& view, std::int64_t first_row = 0) const;
+  // Where the step's rows lie in a kQ8 buffer.
+  Q8Layout q8_layout(BufferId id) const;
   // A weight of one row as floats, widened where the file has another type.
   const float* row_of_floats(const GraphOp& op, const std::byte* weights);
   std::int32_t* positions() const;

@@ -39,6 +39,7 @@ void OpRunner::quantize_rows(const GraphOp& op) {
   args.width = parts_.graph.width_of(op.in);
   args.in_stride = n == 1 ? row : op.in.vector_stride;
   const bool q8 = parts_.graph.buffer(op.out.buffer).kind == BufferKind::kQ8;
+  if (q8 && n == 1) args.layout = q8_layout(op.out.buffer);
   run_op(parts_.team, q8 ? parts_.ops.quantize_rows : parts_.ops.round_rows, args);
 }
 
@@ -53,6 +54,11 @@ MatMulArgs OpRunner::mat_mul_args(const GraphOp& op, const ComputeEntry& entry,
   args.n_in = tensor.n_cols();
   args.x = floats(op.in);
   args.x_stride_bytes = layout_->row_strides[static_cast<std::size_t>(index_of(op.in.buffer))];
+  if (parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8) {
+    const Q8Layout layout = q8_layout(op.in.buffer);
+    args.x_stride_bytes = layout.row_bytes;
+    args.x_block_bytes = layout.block_bytes;
+  }
   args.n_tokens = rows_of(op);
   args.out = floats(op.out);
   args.out_stride = stride(op.out);

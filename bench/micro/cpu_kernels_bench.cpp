@@ -81,6 +81,7 @@ enum class Form { kF32, kQ8, kBf16 };
 struct Rows {
   std::vector<std::byte> storage;
   std::byte* data;
+  Q8Layout layout = {};
 };
 
 Rows in_form(Form form, const std::vector<float>& x, std::int64_t n_tokens, std::int64_t n_in) {
@@ -88,14 +89,18 @@ Rows in_form(Form form, const std::vector<float>& x, std::int64_t n_tokens, std:
                            : form == Form::kQ8 ? q8_row_bytes(n_in)
                                                : bf16_row_bytes(n_in);
   const auto bytes = static_cast<std::size_t>(n_tokens * row);
-  Rows rows{std::vector<std::byte>(bytes + 64), nullptr};
+  Rows rows{std::vector<std::byte>(bytes + 64), nullptr, {}};
   const auto address = reinterpret_cast<std::uintptr_t>(rows.storage.data());
   rows.data = rows.storage.data() + (64 - address % 64) % 64;
   if (form == Form::kF32) {
     __builtin_memcpy(rows.data, x.data(), bytes);
   } else {
+    const bool interleaved = n_tokens >= kInterleavedFrom && n_tokens <= kInterleavedTo;
+    if (form == Form::kQ8) {
+      rows.layout = interleaved ? q8_interleaved(n_tokens) : q8_rows(n_in);
+    }
     const auto round = form == Form::kQ8 ? table().quantize_rows : table().round_rows;
-    round({x.data(), rows.data, n_tokens, n_in}, {0, n_tokens});
+    round({x.data(), rows.data, n_tokens, n_in, 0, rows.layout}, {0, n_tokens});
   }
   return rows;
 }
@@ -118,8 +123,10 @@ void matmul(benchmark::State& state, DType type, Form form, std::int64_t n_out, 
   const std::byte* weights = stream().data();
   std::int64_t offset = 0;
   for (auto _ : state) {
-    const MatMulArgs args = {weights + offset, row,        n_out, n_in, rows.data,
-                             n_tokens,         out.data(), n_out, false};
+    MatMulArgs args = {weights + offset, row,        n_out, n_in, rows.data,
+                       n_tokens,         out.data(), n_out, false};
+    args.x_stride_bytes = rows.layout.row_bytes;
+    args.x_block_bytes = rows.layout.block_bytes;
     run_op(team(), function, args);
     if (from_dram) offset = offset + 2 * matrix > kStreamBytes ? 0 : offset + matrix;
   }

@@ -59,6 +59,17 @@ constexpr std::int64_t q8_row_bytes(std::int64_t width) {
   return (q8_blocks(width) | 1) * static_cast<std::int64_t>(sizeof(Q8Block));
 }
 
+// Where block b of row t lies: at t * row_bytes + b * block_bytes.
+struct Q8Layout {
+  std::int64_t row_bytes, block_bytes;
+};
+constexpr Q8Layout q8_rows(std::int64_t width) { return {q8_row_bytes(width), sizeof(Q8Block)}; }
+// Block after block of `rows` tokens: products of so many go through them all for each few rows of weights.
+constexpr Q8Layout q8_interleaved(std::int64_t rows) {
+  return {sizeof(Q8Block), rows * static_cast<std::int64_t>(sizeof(Q8Block))};
+}
+inline constexpr std::int64_t kInterleavedFrom = 5, kInterleavedTo = 16;  // rows for which it pays
+
 // A bf16 row of `width` activations, for BF16 weights: zeros after the last, up to 64 bytes.
 constexpr std::int64_t bf16_row_bytes(std::int64_t width) { return (width * 2 + 63) / 64 * 64; }
 
@@ -70,6 +81,7 @@ struct QuantizeRowsArgs {
   std::byte* out;    // [rows] of q8_row_bytes(width), or of bf16_row_bytes(width)
   std::int64_t rows, width;
   std::int64_t in_stride = 0;   // floats; 0: width
+  Q8Layout layout = {};         // of quantize_rows; zeros: q8_rows(width)
 };
 
 // out[t * out_stride + r] (+)= dot(weight row r, x[t]).  Items: weight rows r.
@@ -85,6 +97,7 @@ struct MatMulArgs {
   std::int64_t out_stride;      // floats between tokens
   bool accumulate;
   std::int64_t x_stride_bytes = 0;  // between tokens; 0: x is packed
+  std::int64_t x_block_bytes = 0;   // between a token's q8 blocks, of up to kInterleavedTo tokens; 0: side by side
 };
 
 // As MatMulArgs, for a matrix stored the other way round, [n_in, n_out]: out[t, r] (+)= sum over i of weights[i, r] * x[t, i].
