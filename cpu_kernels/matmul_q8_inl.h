@@ -124,11 +124,11 @@ inline void prefetch_sums(const MatMulArgs& args, const PanelSpan& span, std::in
   }
 }
 
-// Whether interleaved tokens come here; where all of them take the thin path, a stride that is known
-// saves a tenth of the time.
+// Whether interleaved tokens come here; where all of them take the thin path, a stride that is
+// known saves a tenth of the time.
 template <class V>
-inline constexpr bool kInterleavedPanels =
-    smaller(V::kChoice.thin_tokens, V::kChoice.thin_tokens_halves) < kInterleavedTo;
+inline constexpr bool kInterleavedPanels = smaller(V::kChoice.thin_tokens,
+                                                   V::kChoice.thin_tokens_halves) < kInterleavedTo;
 
 // out of T tokens from `token` on (+)= panel times their blocks.
 template <class V, class Kind, int T>
@@ -257,7 +257,7 @@ void panel_matmul_q8(const MatMulArgs& args, WorkRange range) {
 template <class V, DType kType>
 void matmul_q8(const MatMulArgs& args, WorkRange range) {
   constexpr int kMost = kThinTokens<V, kType>;
-  const bool thin = kMost >= kPackedFrom || q8_block_stride(args) == 1;
+  const bool thin = kMost >= kInterleavedFrom || q8_block_stride(args) == 1;
   if (args.n_tokens > kMost || !thin) return panel_matmul_q8<V, kType>(args, range);
   thin_matmul_q8<V, kType, kMost>(args, range);
 }

@@ -1,6 +1,5 @@
-// Products of quantised weights with the q8 activations of one or a few tokens: bound by memory,
-// so weights go from their rows to registers and serve all T tokens from there. For inclusion by
-// isa_*.cpp alone.
+// Products of quantised weights with the q8 activations of one to sixteen tokens: weights go from
+// their rows to registers and serve all T tokens from there. For inclusion by isa_*.cpp alone.
 //
 // Lanes are weight rows: the bytes of kLanes rows are transposed by groups of four, so that one
 // byte-dot instruction adds four products to each row's sum and one multiply-add scales a group of
@@ -46,7 +45,6 @@ template <int N, std::int64_t kBlockBytes>
 // The q8 blocks of T tokens. Those of a few are read where they are; of more, pointers to each
 // would not fit in registers, nor their rows in the lines that L1 follows: they are interleaved, or
 // become so here.
-inline constexpr int kPackedFrom = 5;
 inline constexpr std::int64_t kPackedBlocks = 128;  // 128 KiB of 16 tokens: they stay in L2
 template <int T>
 struct ThinTokens {
@@ -56,7 +54,7 @@ struct ThinTokens {
   }
 };
 template <int T>
-requires(T >= kPackedFrom) struct ThinTokens<T> {
+requires(T >= kInterleavedFrom) struct ThinTokens<T> {
   const Q8Block* blocks;  // [block][stride], the first T of which are the tokens'
   std::int64_t stride;
   [[gnu::always_inline]] const Q8Block& at(int token, std::int64_t block) const {
@@ -93,17 +91,18 @@ template <class V, class Kind, int T, int N>
   for (int t = 0; t < N; ++t) {
     typename V::I dot = Dot::finish(dots[t][kFirst], start[t]);
     if constexpr (kChains == 2) dot = V::add_i(dot, Dot::finish(dots[t][1], V::zero_i()));
-    sum[token + t] = add_group<V, Kind>(sum[token + t], dot, d, minus, offset,
-                                        x.at(token + t, block), group);
+    sum[token + t] =
+        add_group<V, Kind>(sum[token + t], dot, d, minus, offset, x.at(token + t, block), group);
   }
 }
 
-// So many of T tokens' sums take turns.
-template <class V, int T>
-inline constexpr int kTurns = V::kLanes < 16 || T < kPackedFrom ? 1
-                              : T % 4 == 0                      ? 4
-                              : T % 2 == 0                      ? 2
-                                                                : 1;
+// So many of T tokens' sums take turns, where there are registers for it.
+template <class V, class Kind, int T>
+constexpr int turns() {
+  if (V::kLanes < 16 || T < kInterleavedFrom) return 1;
+  if (Kind::kGroups == 1 && T % 4 == 0) return 4;
+  return T % 2 == 0 ? 2 : 1;
+}
 
 // Some of a weight row's blocks of T tokens.
 template <class V, DType kType, int T>
@@ -113,6 +112,7 @@ template <class V, DType kType, int T>
   using Type = Format<kType>;
   using Kind = StepKindOf<V, kType>;
   constexpr int kBlocks = static_cast<int>(Type::kBlockWeights) / 32;
+  constexpr int kTurns = turns<V, Kind, T>();
   for (std::int64_t i = 0; i < blocks; ++i) {
     const std::int64_t at = i * Type::kBlockBytes;
     prefetch_block<V::kLanes, Type::kBlockBytes>(rows, i);
@@ -127,9 +127,9 @@ template <class V, DType kType, int T>
           const int s = block * Kind::kGroups + g;
           const typename V::F minus = minus_magic<V>(d[s]);
 #pragma GCC unroll 16
-          for (int t = 0; t < T; t += kTurns<V, T>) {
-            add_group_dots<V, Kind, T, kTurns<V, T>>(steps + 8 * b, x, t, i * kBlocks + block, g,
-                                                     d[s], minus, offset[s], sum);
+          for (int t = 0; t < T; t += kTurns) {
+            add_group_dots<V, Kind, T, kTurns>(steps + 8 * b, x, t, i * kBlocks + block, g, d[s],
+                                               minus, offset[s], sum);
           }
         }
       }
@@ -190,8 +190,8 @@ void thin_columns(const MatMulArgs& args, const ThinTokens<T>& x, const ThinColu
   ThinSums<V, T> sums;
   while (range.begin < range.end) {
     const std::int64_t length = walk_rows<V::kLanes>(range.end - range.begin, args.row_bytes);
-    const Walks walks = {
-        {range.begin, smaller(range.begin + length * V::kLanes, range.end)}, length};
+    const Walks walks = {{range.begin, smaller(range.begin + length * V::kLanes, range.end)},
+                         length};
     for (std::int64_t step = 0; step < length; step += kThinSteps) {
       const std::int64_t n = smaller(kThinSteps, length - step);
       if (columns.add) {
@@ -206,8 +206,8 @@ void thin_columns(const MatMulArgs& args, const ThinTokens<T>& x, const ThinColu
   }
 }
 
-// REQUIRES args.n_tokens <= T, and for fewer than kPackedFrom tokens blocks side by side. Tokens
-// past the last repeat it, and their results are dropped.
+// REQUIRES args.n_tokens <= T, and for fewer than kInterleavedFrom tokens blocks side by side.
+// Tokens past the last repeat it, and their results are dropped.
 template <class V, DType kType, int T>
 void thin_tokens(const MatMulArgs& args, WorkRange range) {
   ThinTokens<T> x;
@@ -233,7 +233,7 @@ void thin_packed_tokens(const MatMulArgs& args, WorkRange range) {
   }
 }
 template <class V, DType kType, int T>
-requires(T >= kPackedFrom) void thin_tokens(const MatMulArgs& args, WorkRange range) {
+requires(T >= kInterleavedFrom) void thin_tokens(const MatMulArgs& args, WorkRange range) {
   if (args.n_tokens < T || args.x_stride_bytes != static_cast<std::int64_t>(sizeof(Q8Block))) {
     return thin_packed_tokens<V, kType, T>(args, range);
   }
@@ -250,7 +250,7 @@ template <class V, DType kType, int kMost>
 void thin_matmul_q8(const MatMulArgs& args, WorkRange range) {
   if constexpr (kMost > 1) {
     constexpr int kFewer = kMost - (kMost > 8 ? 4 : kMost > 4 ? 2 : 1);
-    if (args.n_tokens <= kFewer && (kFewer >= kPackedFrom || q8_block_stride(args) == 1)) {
+    if (args.n_tokens <= kFewer && (kFewer >= kInterleavedFrom || q8_block_stride(args) == 1)) {
       return thin_matmul_q8<V, kType, kFewer>(args, range);
     }
   }

@@ -100,13 +100,15 @@ inline void tile_panel_tokens(Tiles& tiles, const MatMulArgs& args, const Panel<
                      V::store(sums.values[t] + lane, span.add ? V::load_n(out, n) : V::zero());
                    });
   const std::int64_t block_stride = q8_block_stride(args);
-  const auto* x = reinterpret_cast<const std::byte*>(q8_row(args, token) + span.first_block * block_stride);
+  const auto* x =
+      reinterpret_cast<const std::byte*>(q8_row(args, token) + span.first_block * block_stride);
   const std::int64_t x_stride = reinterpret_cast<const std::byte*>(q8_row(args, 1)) -
                                 reinterpret_cast<const std::byte*>(q8_row(args, 0));
   for (std::int64_t b = 0; b < span.blocks; ++b) {
     tiles.template zero<kSumTile0>();
     tiles.template zero<kSumTile1>();
-    tiles.template load<kTokenTile>(x + b * block_stride * static_cast<std::int64_t>(sizeof(Q8Block)), x_stride);
+    tiles.template load<kTokenTile>(
+        x + b * block_stride * static_cast<std::int64_t>(sizeof(Q8Block)), x_stride);
     tiles.template load<kRowTile0>(panel.bytes[b], kTileVectors<V> * kVectorBytes);
     tiles.template load<kRowTile1>(panel.bytes[b][0] + kVectorBytes,
                                    kTileVectors<V> * kVectorBytes);

@@ -34,7 +34,8 @@ class Product {
     std::mt19937_64 random(1);
     for (std::byte& byte : weights_) byte = static_cast<std::byte>(random() & 0x3f);
     const std::vector<float> x = normal_floats(kMostTokens * kColumns);
-    cpu_op_table(Isa::kScalar).quantize_rows({x.data(), q8(), kMostTokens, kColumns}, {0, kMostTokens});
+    cpu_op_table(Isa::kScalar)
+        .quantize_rows({x.data(), q8(), kMostTokens, kColumns}, {0, kMostTokens});
   }
 
   double seconds(Function function, std::int64_t n_tokens) {

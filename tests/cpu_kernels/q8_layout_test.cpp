@@ -40,10 +40,10 @@ TEST_CASE("interleaved q8 rows are the same blocks, and give the same products")
         INFO(isa_name(isa) << ' ' << dtype_info(type).name << " tokens " << n);
         for (std::int64_t t = 0; t < n; ++t) {
           for (std::int64_t b = 0; b < q8_blocks(kIn); ++b) {
-            REQUIRE(std::memcmp(
-                        blocks.data() + t * layout.row_bytes + b * layout.block_bytes,
-                        rows.data() + t * q8_row_bytes(kIn) + b * std::int64_t{sizeof(Q8Block)},
-                        sizeof(Q8Block)) == 0);
+            REQUIRE(
+                std::memcmp(blocks.data() + t * layout.row_bytes + b * layout.block_bytes,
+                            rows.data() + t * q8_row_bytes(kIn) + b * std::int64_t{sizeof(Q8Block)},
+                            sizeof(Q8Block)) == 0);
           }
         }
         const auto products = [&](const std::vector<std::byte>& from, const Q8Layout& where) {
