@@ -26,10 +26,13 @@ void check_product(const std::vector<float>& out, const ProductReference& refere
 
 template <typename Function>
 std::vector<float> product(Function function, const Weights& weights, const Shape& shape,
-                           const std::byte* rows, float start = 0, std::int64_t step = 0) {
+                           const std::byte* rows, float start = 0, std::int64_t step = 0,
+                           const Q8Layout& layout = {}) {
   std::vector<float> out(at(shape.n_out * shape.n_tokens), start);
-  const MatMulArgs args = {weights.data,   weights.row_bytes, shape.n_out, shape.n_in, rows,
-                           shape.n_tokens, out.data(),        shape.n_out, start != 0};
+  MatMulArgs args = {weights.data,   weights.row_bytes, shape.n_out, shape.n_in, rows,
+                     shape.n_tokens, out.data(),        shape.n_out, start != 0};
+  args.x_stride_bytes = layout.row_bytes;
+  args.x_block_bytes = layout.block_bytes;
   if (step == 0) step = shape.n_out;
   for (std::int64_t begin = 0; begin < shape.n_out; begin += step) {
     function(args, {begin, std::min(shape.n_out, begin + step)});
@@ -58,6 +61,12 @@ void check_q8(const Shape& shape) {
                                  seen, shape.n_tokens),
                 2e-6);
   REQUIRE(product(function, weights, shape, rows.data(), 0, 7) == out);
+  if (shape.n_tokens > kInterleavedTo) return;
+  const Q8Layout layout = q8_interleaved(shape.n_tokens);
+  std::vector<std::byte> blocks(at(shape.n_tokens * q8_blocks(shape.n_in)) * sizeof(Q8Block));
+  scalar.quantize_rows({x.data(), blocks.data(), shape.n_tokens, shape.n_in, 0, layout},
+                       {0, shape.n_tokens});
+  REQUIRE(product(function, weights, shape, blocks.data(), 0, 7, layout) == out);
 }
 
 std::vector<std::byte> bf16_rows(const std::vector<float>& x, std::int64_t n, std::int64_t width) {
