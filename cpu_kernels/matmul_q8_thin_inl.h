@@ -73,13 +73,13 @@ template <class V, class Kind, int T, int N>
                                                   typename V::F minus, typename V::F offset,
                                                   typename V::F* sum) {
   using Dot = GroupDot<V, Kind::kCodes>;
-  constexpr int kChains = T > 2 ? 1 : 2, kFirst = 0;
+  constexpr int kChains = T > 2 ? 1 : 2;
   typename V::I start[N];
   typename Dot::Sum dots[N][kChains];
   const int first = group * Kind::kGroupSteps;
   for (int t = 0; t < N; ++t) {
     start[t] = V::set1_i(group_start<Kind>(x.at(token + t, block), group));
-    dots[t][kFirst] = Dot::begin(start[t]);
+    dots[t][0] = Dot::begin(start[t]);
     if constexpr (kChains == 2) dots[t][1] = Dot::begin(V::zero_i());
   }
   for (int j = 0; j < Kind::kGroupSteps; ++j) {
@@ -89,7 +89,7 @@ template <class V, class Kind, int T, int N>
     }
   }
   for (int t = 0; t < N; ++t) {
-    typename V::I dot = Dot::finish(dots[t][kFirst], start[t]);
+    typename V::I dot = Dot::finish(dots[t][0], start[t]);
     if constexpr (kChains == 2) dot = V::add_i(dot, Dot::finish(dots[t][1], V::zero_i()));
     sum[token + t] =
         add_group<V, Kind>(sum[token + t], dot, d, minus, offset, x.at(token + t, block), group);

@@ -114,7 +114,7 @@ Q8Layout OpRunner::q8_layout(BufferId id) const {
   const std::int64_t rows = buffer.rows == RowSet::kLogits ? logits_rows_ : rows_;
   // Of some, products take a part of the rows, or of each row.
   const bool whole = buffer.vectors == 1 && buffer.rows != RowSet::kRouted;
-  if (whole && rows >= kInterleavedFrom && rows <= kInterleavedTo) return q8_interleaved(rows);
+  if (whole) return windlass::q8_layout(rows, buffer.width);
   return {layout_->row_strides[static_cast<std::size_t>(index_of(id))], sizeof(Q8Block)};
 }
 

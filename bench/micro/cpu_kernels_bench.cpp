@@ -95,10 +95,7 @@ Rows in_form(Form form, const std::vector<float>& x, std::int64_t n_tokens, std:
   if (form == Form::kF32) {
     __builtin_memcpy(rows.data, x.data(), bytes);
   } else {
-    const bool interleaved = n_tokens >= kInterleavedFrom && n_tokens <= kInterleavedTo;
-    if (form == Form::kQ8) {
-      rows.layout = interleaved ? q8_interleaved(n_tokens) : q8_rows(n_in);
-    }
+    if (form == Form::kQ8) rows.layout = q8_layout(n_tokens, n_in);
     const auto round = form == Form::kQ8 ? table().quantize_rows : table().round_rows;
     round({x.data(), rows.data, n_tokens, n_in, 0, rows.layout}, {0, n_tokens});
   }

@@ -69,6 +69,9 @@ constexpr Q8Layout q8_interleaved(std::int64_t rows) {
   return {sizeof(Q8Block), rows * static_cast<std::int64_t>(sizeof(Q8Block))};
 }
 inline constexpr std::int64_t kInterleavedFrom = 5, kInterleavedTo = 16;  // rows for which it pays
+constexpr Q8Layout q8_layout(std::int64_t rows, std::int64_t width) {
+  return rows >= kInterleavedFrom && rows <= kInterleavedTo ? q8_interleaved(rows) : q8_rows(width);
+}
 
 // A bf16 row of `width` activations, for BF16 weights: zeros after the last, up to 64 bytes.
 constexpr std::int64_t bf16_row_bytes(std::int64_t width) { return (width * 2 + 63) / 64 * 64; }
