@@ -64,35 +64,41 @@ requires(T >= kInterleavedFrom) struct ThinTokens<T> {
 
 // Inlined by force from here down to the loads: out of line, vectors pass through memory and Q4_0
 // loses a third of its speed.
-// One group of kLanes rows and N tokens from `token` on. Their sums take turns, and one token's or
+// One block of kLanes rows and N tokens from `token` on. Their sums take turns, and one token's or
 // two have two chains each: or the latency of the dots would show.
 template <class V, class Kind, int T, int N>
-[[gnu::always_inline]] inline void add_group_dots(const typename V::B* steps,
+[[gnu::always_inline]] inline void add_block_dots(const typename V::B* steps,
                                                   const ThinTokens<T>& x, int token,
-                                                  std::int64_t block, int group, typename V::F d,
-                                                  typename V::F minus, typename V::F offset,
-                                                  typename V::F* sum) {
+                                                  std::int64_t block, const typename V::F* d,
+                                                  const typename V::F* minus,
+                                                  const typename V::F* offset, typename V::F* sum) {
   using Dot = GroupDot<V, Kind::kCodes>;
-  constexpr int kChains = T > 2 ? 1 : 2;
-  typename V::I start[N];
-  typename Dot::Sum dots[N][kChains];
-  const int first = group * Kind::kGroupSteps;
+  constexpr int kChains = T > 2 ? 1 : 2, kGroups = Kind::kGroups;
+  typename V::I start[N][kGroups];
+  typename Dot::Sum dots[N][kGroups][kChains];
   for (int t = 0; t < N; ++t) {
-    start[t] = V::set1_i(group_start<Kind>(x.at(token + t, block), group));
-    dots[t][0] = Dot::begin(start[t]);
-    if constexpr (kChains == 2) dots[t][1] = Dot::begin(V::zero_i());
+    for (int g = 0; g < kGroups; ++g) {
+      start[t][g] = V::set1_i(group_start<Kind>(x.at(token + t, block), g));
+      dots[t][g][0] = Dot::begin(start[t][g]);
+      if constexpr (kChains == 2) dots[t][g][1] = Dot::begin(V::zero_i());
+    }
   }
   for (int j = 0; j < Kind::kGroupSteps; ++j) {
     for (int t = 0; t < N; ++t) {
-      typename Dot::Sum& dot = dots[t][j % kChains];
-      dot = Dot::dot_at(dot, steps[first + j], x.at(token + t, block).values + 4 * (first + j));
+      for (int g = 0; g < kGroups; ++g) {
+        const int step = g * Kind::kGroupSteps + j;
+        typename Dot::Sum& dot = dots[t][g][j % kChains];
+        dot = Dot::dot_at(dot, steps[step], x.at(token + t, block).values + 4 * step);
+      }
     }
   }
   for (int t = 0; t < N; ++t) {
-    typename V::I dot = Dot::finish(dots[t][0], start[t]);
-    if constexpr (kChains == 2) dot = V::add_i(dot, Dot::finish(dots[t][1], V::zero_i()));
-    sum[token + t] =
-        add_group<V, Kind>(sum[token + t], dot, d, minus, offset, x.at(token + t, block), group);
+    for (int g = 0; g < kGroups; ++g) {
+      typename V::I dot = Dot::finish(dots[t][g][0], start[t][g]);
+      if constexpr (kChains == 2) dot = V::add_i(dot, Dot::finish(dots[t][g][1], V::zero_i()));
+      sum[token + t] = add_group<V, Kind>(sum[token + t], dot, d[g], minus[g], offset[g],
+                                          x.at(token + t, block), g);
+    }
   }
 }
 
@@ -104,6 +110,48 @@ constexpr int turns() {
   return T % 2 == 0 ? 2 : 1;
 }
 
+// The scales of each block in turn. Of many tokens, where the dots leave few vector operations to
+// spare, heads of blocks are copied by scalar ones: a vector of them is then one load, where the
+// lanes' own take 12 inserts. They are copied two blocks ahead: a load waits for the stores to end.
+template <class V, DType kType, int T>
+class ThinScales {
+ public:
+  ThinScales(const std::uint8_t* const*, std::int64_t) {}
+  [[gnu::always_inline]] void load(const std::uint8_t* const* rows, std::int64_t block,
+                                   typename V::F* d, typename V::F* offset) {
+    load_scales<V, kType>(rows, block * Format<kType>::kBlockBytes, d, offset);
+  }
+};
+template <class V, DType kType, int T>
+requires(T >= kInterleavedFrom && V::kLanes == 16 &&
+         requires { Format<kType>::kHeadApart; }) class ThinScales<V, kType, T> {
+ public:
+  ThinScales(const std::uint8_t* const* rows, std::int64_t blocks) : last_(blocks - 1) {
+    for (std::int64_t block = 0; block < kAhead; ++block) copy(rows, block);
+  }
+  [[gnu::always_inline]] void load(const std::uint8_t* const* rows, std::int64_t block,
+                                   typename V::F* d, typename V::F* offset) {
+    Type::template load_copied_scales<V>(heads_[block % kSlots], d, offset);
+    *d = shifted_scale<V, kType>(*d);
+    copy(rows, block + kAhead);
+  }
+
+ private:
+  using Type = Format<kType>;
+  using Head = typename Type::Head;
+  static constexpr std::int64_t kAhead = 2, kSlots = 4;
+
+  [[gnu::always_inline]] void copy(const std::uint8_t* const* rows, std::int64_t block) {
+    const std::int64_t at = smaller(block, last_) * Type::kBlockBytes;
+    for (int r = 0; r < V::kLanes; ++r) {
+      __builtin_memcpy(&heads_[block % kSlots][r], rows[r] + at, sizeof(Head));
+    }
+  }
+
+  std::int64_t last_;
+  alignas(64) Head heads_[kSlots][V::kLanes];
+};
+
 // Some of a weight row's blocks of T tokens.
 template <class V, DType kType, int T>
 [[gnu::always_inline]] inline void thin_rows(const std::uint8_t* const* rows,
@@ -113,24 +161,24 @@ template <class V, DType kType, int T>
   using Kind = StepKindOf<V, kType>;
   constexpr int kBlocks = static_cast<int>(Type::kBlockWeights) / 32;
   constexpr int kTurns = turns<V, Kind, T>();
+  ThinScales<V, kType, T> scales(rows, blocks);
   for (std::int64_t i = 0; i < blocks; ++i) {
     const std::int64_t at = i * Type::kBlockBytes;
     prefetch_block<V::kLanes, Type::kBlockBytes>(rows, i);
     typename V::F d[kScalesOf<kType>], offset[kScalesOf<kType>];
-    load_scales<V, kType>(rows, at, d, offset);
+    scales.load(rows, i, d, offset);
     for (int part = 0; part < kBlocks / Type::kPartBlocks; ++part) {
       typename V::B steps[8 * Type::kPartBlocks];
       load_steps<V, kType>(rows, at, part, steps);
       for (int b = 0; b < Type::kPartBlocks; ++b) {
         const int block = part * Type::kPartBlocks + b;
-        for (int g = 0; g < Kind::kGroups; ++g) {
-          const int s = block * Kind::kGroups + g;
-          const typename V::F minus = minus_magic<V>(d[s]);
+        const int first = block * Kind::kGroups;  // scale
+        typename V::F minus[Kind::kGroups];
+        for (int g = 0; g < Kind::kGroups; ++g) minus[g] = minus_magic<V>(d[first + g]);
 #pragma GCC unroll 16
-          for (int t = 0; t < T; t += kTurns) {
-            add_group_dots<V, Kind, T, kTurns>(steps + 8 * b, x, t, i * kBlocks + block, g, d[s],
-                                               minus, offset[s], sum);
-          }
+        for (int t = 0; t < T; t += kTurns) {
+          add_block_dots<V, Kind, T, kTurns>(steps + 8 * b, x, t, i * kBlocks + block, d + first,
+                                             minus, offset + first, sum);
         }
       }
     }

@@ -155,13 +155,16 @@ template <class V, DType kType>
   }
 }
 template <class V, DType kType>
+[[gnu::always_inline]] inline typename V::F shifted_scale(typename V::F d) {
+  constexpr int kShift = kCodeShift<V, kType>;
+  return kShift > 0 ? V::mul(d, V::set1(1.0f / (1 << kShift))) : d;
+}
+template <class V, DType kType>
 [[gnu::always_inline]] inline void load_scales(const std::uint8_t* const* rows, std::int64_t at,
                                                typename V::F* d, typename V::F* offset) {
   Format<kType>::template load_scales<V>(rows, at, d, offset);
-  if constexpr (constexpr int kShift = kCodeShift<V, kType>; kShift > 0) {
 #pragma GCC unroll 16
-    for (int s = 0; s < kScalesOf<kType>; ++s) d[s] = V::mul(d[s], V::set1(1.0f / (1 << kShift)));
-  }
+  for (int s = 0; s < kScalesOf<kType>; ++s) d[s] = shifted_scale<V, kType>(d[s]);
 }
 
 inline const Q8Block* q8_row(const MatMulArgs& args, std::int64_t token) {

@@ -142,6 +142,11 @@ struct Avx2 {
     out[2] = _mm256_unpacklo_epi64(t2, t3);
     out[3] = _mm256_unpackhi_epi64(t2, t3);
   }
+  [[gnu::always_inline]] static void load_rows32(const std::uint8_t* const* rows,
+                                                 std::int64_t offset, B* out) {
+    load_rows16(rows, offset, out);
+    load_rows16(rows, offset + 16, out + 4);
+  }
   [[gnu::always_inline]] static F load_scales(const std::uint8_t* const* rows,
                                               std::int64_t offset) {
     __m128i halves = _mm_cvtsi32_si128(load_u16(rows[0] + offset));

@@ -108,6 +108,10 @@ struct Scalar {
   static void load_rows16(const std::uint8_t* const* rows, std::int64_t offset, B* out) {
     __builtin_memcpy(out, rows[0] + offset, 16);
   }
+  // The same of 32 bytes.
+  static void load_rows32(const std::uint8_t* const* rows, std::int64_t offset, B* out) {
+    __builtin_memcpy(out, rows[0] + offset, 32);
+  }
   // The f16 at rows[lane] + offset.
   static F load_scales(const std::uint8_t* const* rows, std::int64_t offset) {
     return load_f16(rows[0] + offset);

@@ -16,10 +16,12 @@
 //     kScaleWeights weights. Written alone where kHasOffset: offset.
 //   load_codes<V>(rows, at, part, steps): the codes of part `part` of that block; steps[8 * b + j]
 //     holds codes 4j .. 4j+3 of its q8 block b, for kLanes rows.
+// One whose blocks begin with their only scales inherits HeadScales.
 // d times 1.5 * 2^23 has to be a float, and exact: 22 bits of mantissa are what d may have.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu_kernels/common_inl.h"
 #include "src/base/dtype.h"
@@ -41,6 +43,35 @@ inline float half_at(const std::uint8_t* from) {
   return V::first(V::broadcast_f16(from));
 }
 
+// Of blocks of 32 weights that begin with their f16 d and, where there is an offset, with its f16.
+template <bool kHasOffset_>
+struct HeadScales {
+  static constexpr std::int64_t kBlockWeights = 32;
+  static constexpr int kScaleWeights = 32, kPartBlocks = 1;
+  static constexpr bool kHasOffset = kHasOffset_;
+  using Head = std::conditional_t<kHasOffset, std::uint32_t, std::uint16_t>;
+  template <class V>
+  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
+                                                 typename V::F* d, typename V::F* offset) {
+    split<V>(V::load_dwords(rows, at), d, offset);
+  }
+  // From copies of what kLanes rows' blocks begin with.
+  template <class V>
+  [[gnu::always_inline]] static void load_copied_scales(const Head* heads, typename V::F* d,
+                                                        typename V::F* offset) {
+    if constexpr (kHasOffset) split<V>(V::load_b(heads), d, offset);
+    if constexpr (!kHasOffset) *d = V::load_f16(heads);
+  }
+
+ private:
+  template <class V>
+  [[gnu::always_inline]] static void split(typename V::I head, typename V::F* d,
+                                           typename V::F* offset) {
+    *d = V::f16_low(head);
+    if constexpr (kHasOffset) *offset = V::f16_low(V::shift_right(head, 16));
+  }
+};
+
 // Byte k of each lane, unsigned.
 template <class V>
 inline typename V::I byte_of(typename V::I value, int k) {
@@ -55,13 +86,6 @@ inline typename V::I bits_right(typename V::I value, int n, std::uint32_t mask) 
 template <class V>
 inline typename V::I bits_left(typename V::I value, int n, std::uint32_t mask) {
   return V::and_i(V::shift_left(value, n), V::set1_i(static_cast<std::int32_t>(mask)));
-}
-
-// Bytes at + 16 * i of kLanes rows, for i below n.
-template <class V>
-[[gnu::always_inline]] inline void load_sixteens(const std::uint8_t* const* rows, std::int64_t at,
-                                                 int n, typename V::B* out) {
-  for (int i = 0; i < n; ++i) V::load_rows16(rows, at + 16 * i, out + 4 * i);
 }
 
 }  // namespace

@@ -31,17 +31,11 @@ inline void dequantize_looked_up(const std::uint8_t* nibbles, const std::int8_t*
 }
 
 template <>
-struct Format<DType::kIQ4_NL> {
-  static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 18;
+struct Format<DType::kIQ4_NL> : HeadScales<false> {
+  static constexpr std::int64_t kBlockBytes = 18;
+  static constexpr bool kHeadApart = true;
   static constexpr Codes kCodes = Codes::kSigned8;
-  static constexpr int kScaleWeights = 32, kPartBlocks = 1;
   static constexpr int kZeroPoint = 0;
-  static constexpr bool kHasOffset = false;
-  template <class V>
-  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
-                                                 typename V::F* d, typename V::F*) {
-    *d = V::f16_low(V::load_dwords(rows, at));
-  }
   template <class V>
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
                                                 int, typename V::B* steps) {

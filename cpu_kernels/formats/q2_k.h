@@ -17,7 +17,8 @@ template <class V>
 inline void load_two_bit_codes(const std::uint8_t* const* rows, std::int64_t at, int part,
                                typename V::B* steps) {
   typename V::B bytes[8];
-  load_sixteens<V>(rows, at + 32 * part, 2, bytes);
+  V::load_rows16(rows, at + 32 * part, bytes);
+  V::load_rows16(rows, at + 32 * part + 16, bytes + 4);
   for (int b = 0; b < 4; ++b) {
     for (int j = 0; j < 8; ++j) {
       steps[8 * b + j] = bits_right<V>(bytes[j], 2 * b, 0x03030303u);
@@ -101,7 +102,8 @@ struct Format<DType::kQ3_K> {
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
                                                 int part, typename V::B* steps) {
     typename V::B third[8];
-    load_sixteens<V>(rows, at, 2, third);
+    V::load_rows16(rows, at, third);
+    V::load_rows16(rows, at + 16, third + 4);
     load_two_bit_codes<V>(rows, at + 32, part, steps);
     for (int b = 0; b < 4; ++b) {
       for (int j = 0; j < 8; ++j) {

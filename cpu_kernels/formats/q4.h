@@ -34,17 +34,11 @@ template <class V>
 }
 
 template <>
-struct Format<DType::kQ4_0> {
-  static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 18;
+struct Format<DType::kQ4_0> : HeadScales<false> {
+  static constexpr std::int64_t kBlockBytes = 18;
+  static constexpr bool kHeadApart = true;
   static constexpr Codes kCodes = Codes::kUnsigned4;
-  static constexpr int kScaleWeights = 32, kPartBlocks = 1;
   static constexpr int kZeroPoint = 8;
-  static constexpr bool kHasOffset = false;
-  template <class V>
-  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
-                                                 typename V::F* d, typename V::F*) {
-    *d = V::f16_low(V::load_dwords(rows, at));
-  }
   template <class V>
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
                                                 int, typename V::B* steps) {
@@ -70,19 +64,11 @@ struct Format<DType::kQ4_0> {
 };
 
 template <>
-struct Format<DType::kQ4_1> {
-  static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 20;
+struct Format<DType::kQ4_1> : HeadScales<true> {
+  static constexpr std::int64_t kBlockBytes = 20;
+  static constexpr bool kHeadApart = true;
   static constexpr Codes kCodes = Codes::kUnsigned4;
-  static constexpr int kScaleWeights = 32, kPartBlocks = 1;
   static constexpr int kZeroPoint = 0;
-  static constexpr bool kHasOffset = true;
-  template <class V>
-  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
-                                                 typename V::F* d, typename V::F* offset) {
-    const typename V::I both = V::load_dwords(rows, at);
-    *d = V::f16_low(both);
-    *offset = V::f16_low(V::shift_right(both, 16));
-  }
   template <class V>
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
                                                 int, typename V::B* steps) {

@@ -56,7 +56,7 @@ struct Format<DType::kQ4_K> {
   template <class V>
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
                                                 int part, typename V::B* steps) {
-    load_sixteens<V>(rows, at + 16 + 32 * part, 2, steps);
+    V::load_rows32(rows, at + 16 + 32 * part, steps);
     for (int j = 0; j < 8; ++j) {
       steps[8 + j] = V::high_nibbles(steps[j]);
       steps[j] = V::low_nibbles(steps[j]);
@@ -96,8 +96,8 @@ struct Format<DType::kQ5_K> {
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
                                                 int part, typename V::B* steps) {
     typename V::B fifth[8];
-    load_sixteens<V>(rows, at + 16, 2, fifth);
-    load_sixteens<V>(rows, at + 48 + 32 * part, 2, steps);
+    V::load_rows32(rows, at + 16, fifth);
+    V::load_rows32(rows, at + 48 + 32 * part, steps);
     for (int j = 0; j < 8; ++j) {
       const typename V::I two = V::shift_right(fifth[j], 2 * part);
       steps[8 + j] = V::or_i(V::high_nibbles(steps[j]), bits_left<V>(two, 3, 0x10101010u));

@@ -32,8 +32,9 @@ struct Format<DType::kQ6_K> {
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
                                                 int part, typename V::B* steps) {
     typename V::B low[16], high[8];
-    load_sixteens<V>(rows, at + 64 * part, 4, low);
-    load_sixteens<V>(rows, at + 128 + 32 * part, 2, high);
+    V::load_rows32(rows, at + 64 * part, low);
+    V::load_rows32(rows, at + 64 * part + 32, low + 8);
+    V::load_rows32(rows, at + 128 + 32 * part, high);
     constexpr std::uint32_t kHigh = 0x30303030u;
     for (int j = 0; j < 8; ++j) {
       steps[j] = V::or_i(V::low_nibbles(low[j]), bits_left<V>(high[j], 4, kHigh));

@@ -7,21 +7,15 @@ namespace windlass {
 namespace {
 
 template <>
-struct Format<DType::kQ8_0> {
-  static constexpr std::int64_t kBlockWeights = 32, kBlockBytes = 34;
+struct Format<DType::kQ8_0> : HeadScales<false> {
+  static constexpr std::int64_t kBlockBytes = 34;
+  static constexpr bool kHeadApart = true;
   static constexpr Codes kCodes = Codes::kSigned8;
-  static constexpr int kScaleWeights = 32, kPartBlocks = 1;
   static constexpr int kZeroPoint = 0;
-  static constexpr bool kHasOffset = false;
-  template <class V>
-  [[gnu::always_inline]] static void load_scales(const std::uint8_t* const* rows, std::int64_t at,
-                                                 typename V::F* d, typename V::F*) {
-    *d = V::f16_low(V::load_dwords(rows, at));
-  }
   template <class V>
   [[gnu::always_inline]] static void load_codes(const std::uint8_t* const* rows, std::int64_t at,
                                                 int, typename V::B* steps) {
-    load_sixteens<V>(rows, at + 2, 2, steps);
+    V::load_rows32(rows, at + 2, steps);
   }
   template <class V>
   static void dequantize(const std::uint8_t* from, float* out, std::int64_t n) {

@@ -41,7 +41,7 @@ struct RowCodes {
       Type::unpack_codes(rows[lane] + at, part, codes[lane]);
       code_rows[lane] = codes[lane];
     }
-    load_sixteens<V>(code_rows, 0, 2, steps);
+    V::load_rows32(code_rows, 0, steps);
   }
 
   template <class V>
