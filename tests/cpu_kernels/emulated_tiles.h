@@ -167,6 +167,10 @@ struct PlainLanes {
       for (int j = 0; j < 4; ++j) out[j][lane] = fours[j];
     }
   }
+  static void load_rows32(const std::uint8_t* const* rows, std::int64_t offset, B* out) {
+    load_rows16(rows, offset, out);
+    load_rows16(rows, offset + 16, out + 4);
+  }
   static F load_scales(const std::uint8_t* const* rows, std::int64_t offset) {
     F value;
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
