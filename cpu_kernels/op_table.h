@@ -214,25 +214,34 @@ constexpr std::int64_t whole(std::int64_t items, std::int64_t step) {
 
 inline constexpr std::int64_t kLeastFloats = 8192;  // of an elementwise op: 32 KiB, about 3 us
 
+// Of rows of `width` floats, chunks that make equal lanes: of a few rows, the last chunk would
+// otherwise be a small part of the others, and leave its thread with nothing to do.
+constexpr std::int64_t rows_grain(std::int64_t rows, std::int64_t width, int n_threads) {
+  const std::int64_t chunks = (rows * width + kLeastFloats - 1) / kLeastFloats;
+  if (chunks <= 1) return std::max(rows, std::int64_t{1});
+  const std::int64_t even = whole(chunks, n_threads);
+  return (rows + even - 1) / even;
+}
+
 }  // namespace internal
 
-inline std::int64_t op_grain(const NormArgs& args, int) {
-  return internal::grain_of(args.vectors * args.width, internal::kLeastFloats);
+inline std::int64_t op_grain(const NormArgs& args, int n_threads) {
+  return internal::rows_grain(args.rows, args.vectors * args.width, n_threads);
 }
-inline std::int64_t op_grain(const QuantizeRowsArgs& args, int) {
-  return internal::grain_of(args.width, internal::kLeastFloats);
+inline std::int64_t op_grain(const QuantizeRowsArgs& args, int n_threads) {
+  return internal::rows_grain(args.rows, args.width, n_threads);
 }
-inline std::int64_t op_grain(const RopeArgs& args, int) {
-  return internal::grain_of(args.heads * args.dims, internal::kLeastFloats);
+inline std::int64_t op_grain(const RopeArgs& args, int n_threads) {
+  return internal::rows_grain(args.tokens, args.heads * args.dims, n_threads);
 }
-inline std::int64_t op_grain(const ActivateArgs& args, int) {
-  return internal::grain_of(args.width, internal::kLeastFloats);
+inline std::int64_t op_grain(const ActivateArgs& args, int n_threads) {
+  return internal::rows_grain(args.rows, args.width, n_threads);
 }
-inline std::int64_t op_grain(const AddArgs& args, int) {
-  return internal::grain_of(args.width, internal::kLeastFloats);
+inline std::int64_t op_grain(const AddArgs& args, int n_threads) {
+  return internal::rows_grain(args.rows, args.width, n_threads);
 }
-inline std::int64_t op_grain(const ScaleArgs& args, int) {
-  return internal::grain_of(args.width, internal::kLeastFloats);
+inline std::int64_t op_grain(const ScaleArgs& args, int n_threads) {
+  return internal::rows_grain(args.rows, args.width, n_threads);
 }
 inline std::int64_t op_grain(const DequantizeRowsArgs& args, int) {
   return internal::grain_of(args.width, internal::kLeastFloats);

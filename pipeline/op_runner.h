@@ -77,11 +77,14 @@ class OpRunner {
   void mat_mul_transposed(const GraphOp& op, const ComputeEntry& entry, const std::byte* weights);
   void add(const GraphOp& op, const std::byte* weights);
   void rope(const GraphOp& op);
-  void kv_append(const GraphOp& op, const StepInput& step);
-  void attention(const GraphOp& op, const StepInput& step);
-  void attend(AttentionArgs args);
   void activate(const GraphOp& op);
   void scale(const GraphOp& op, const ComputeEntry& entry);
+
+  // op_runner_attention.cpp: what reads and writes the KV cache.
+  void kv_append(const GraphOp& op, const StepInput& step);
+  void attention(const GraphOp& op, const StepInput& step);
+  // Of the sequence whose rows begin with `row`, but for its keys and values.
+  AttentionArgs attention_args(const GraphOp& op, const Span& span, std::int64_t row) const;
 
   // op_runner_stacked.cpp: experts, and products by vector.
   void route(const GraphOp& op, const std::byte* weights);

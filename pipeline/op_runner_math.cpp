@@ -1,4 +1,5 @@
 // OpRunner's arithmetic ops: each fills its argument struct from the graph op's views and fields.
+#include "pipeline/job_batch.h"
 #include "pipeline/op_runner.h"
 #include "src/base/check.h"
 
@@ -87,17 +88,13 @@ MatMulArgs OpRunner::placed_args(const GraphOp& op, const ComputeEntry& entry,
 }
 
 void OpRunner::mat_muls(std::span<const ReadyEntry> entries) {
-  std::array<MatMulArgs, Team::kMostJobs> args;
-  std::array<Team::Job, Team::kMostJobs> jobs;
-  std::size_t n = 0;
+  JobBatch<MatMulArgs> products(parts_.team);
   for (const ReadyEntry& ready : entries) {
     const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(ready.entry->op)];
-    args[n] = placed_args(op, *ready.entry, ready.weights);
-    if (args[n].n_tokens == 0) continue;
-    jobs[n] = op_job(parts_.team, mat_mul_function(op), args[n]);
-    ++n;
+    const MatMulArgs args = placed_args(op, *ready.entry, ready.weights);
+    if (args.n_tokens > 0) products.add(mat_mul_function(op), args);
   }
-  parts_.team.run(std::span(jobs).first(n));
+  products.run();
 }
 
 MatMulTransposedArgs OpRunner::mat_mul_transposed_args(const GraphOp& op, const ComputeEntry& entry,
@@ -153,74 +150,6 @@ void OpRunner::rope(const GraphOp& op) {
   args.dims = 2 * table.pairs();
   args.interleaved = parts_.spec.rope.interleaved;
   run_op(parts_.team, parts_.ops.rope, args);
-}
-
-void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
-  std::int64_t row = 0;
-  for (const Span& span : step.spans) {
-    const KvShape& shape = span.kv->shape();
-    KvAppendArgs args;
-    args.k = vectors(op.in, row);
-    args.v = vectors(op.in2, row);
-    args.pages = span.kv->pages(op.layer);
-    args.first_slot = span.first_position;
-    args.tokens = static_cast<std::int64_t>(span.ids.size());
-    args.kv_heads = shape.n_kv_heads;
-    args.key_dim = shape.key_dim;
-    args.value_dim = shape.value_dim;
-    args.page_tokens = kKvPageTokens;
-    args.types = shape.types;
-    args.values_in_keys = shape.values_in_keys;
-    run_op(parts_.team, parts_.ops.kv_append, args);
-    row += args.tokens;
-  }
-}
-
-void OpRunner::attention(const GraphOp& op, const StepInput& step) {
-  std::int64_t row = 0;
-  for (const Span& span : step.spans) {
-    const KvShape& shape = span.kv->shape();
-    const auto tokens = static_cast<std::int64_t>(span.ids.size());
-    const KvSegment segment{span.kv->pages(op.layer), span.first_position + tokens, 0, true};
-    AttentionArgs args;
-    args.q = vectors(op.in, row);
-    args.out = floats(op.out) + row * stride(op.out);
-    args.segments = &segment;
-    args.n_segments = 1;
-    args.positions = positions() + row;
-    args.tokens = tokens;
-    args.heads = op.in.vectors;
-    args.kv_heads = shape.n_kv_heads;
-    args.key_dim = shape.key_dim;
-    args.value_dim = shape.value_dim;
-    args.page_tokens = kKvPageTokens;
-    args.window = op.window_tokens;
-    args.scale = op.scale;
-    args.soft_cap = op.soft_cap;
-    args.types = shape.types;
-    args.values_in_keys = shape.values_in_keys;
-    args.exact_queries = parts_.exact;
-    attend(args);
-    row += tokens;
-  }
-}
-
-// Splits of a context side by side where there are few (token, kv head) pairs for the threads: the
-// bits are the same, and merging costs an op.
-void OpRunner::attend(AttentionArgs args) {
-  constexpr std::int64_t kEnoughItems = 8;  // for each thread
-  const std::int64_t splits = n_splits(args), rows = args.tokens * args.heads;
-  const std::int64_t bytes =
-      splits * rows * partial_floats(args.value_dim) * static_cast<std::int64_t>(sizeof(float));
-  const std::int64_t threads = parts_.team.n_threads();
-  const bool few = args.tokens * args.kv_heads < kEnoughItems * threads;
-  if (threads > 1 && splits > 1 && few && bytes <= layout_->partials_bytes) {
-    args.partials = table<float>(layout_->partials_offset);
-  }
-  run_op(parts_.team, parts_.ops.attention, args);
-  if (args.partials == nullptr) return;
-  const MergePartialsArgs merge{args.partials, args.out, splits, rows, args.value_dim};
-  run_op(parts_.team, parts_.ops.merge_partials, merge);
 }
 
 void OpRunner::activate(const GraphOp& op) {
