@@ -16,7 +16,9 @@
 //     kScaleWeights weights. Written alone where kHasOffset: offset.
 //   load_codes<V>(rows, at, part, steps): the codes of part `part` of that block; steps[8 * b + j]
 //     holds codes 4j .. 4j+3 of its q8 block b, for kLanes rows.
-// One whose blocks begin with their only scales inherits HeadScales.
+// One whose blocks begin with their only scales inherits HeadScales, and has kHeadApart where
+// load_codes leaves these bytes alone: then copies of them cost less than their lanes
+// (ThinScales).
 // d times 1.5 * 2^23 has to be a float, and exact: 22 bits of mantissa are what d may have.
 #pragma once
 

@@ -1,4 +1,6 @@
 // Whole models under the executor: many sequences in one step, and late reads.
+#include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "pipeline/planner.h"
@@ -77,6 +79,50 @@ TEST_CASE("two sequences in one step get what each gets alone") {
   const Deviation apart = deviation(together, alone);
   CHECK(apart.max <= 2e-4);
   CHECK(apart.mean <= 2e-5);
+}
+
+// Contexts of so many tokens, each continued by one token; the last logits of all.
+std::vector<float> continue_all(const SmallBlocks& small, const std::vector<std::size_t>& contexts,
+                                bool together) {
+  constexpr std::size_t kStepTokens = 64;
+  std::vector<std::int32_t> ids(1000);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int32_t>(i * 7 % 500);
+  Rig rig(small.parts(), small.options());
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  std::vector<Span> last;
+  for (std::size_t s = 0; s < contexts.size(); ++s) {
+    sequences.push_back(std::make_unique<Sequence>(small.model.spec, 1000));
+    const auto text = std::span(ids).subspan(s);
+    for (std::size_t at = 0; at < contexts[s]; at += kStepTokens) {
+      const std::size_t n = std::min(kStepTokens, contexts[s] - at);
+      small.play(rig, {sequences[s]->span(text.subspan(at, n), 1)});
+    }
+    last.push_back(sequences[s]->span(text.subspan(contexts[s], 1), 1));
+  }
+  if (together) return small.play(rig, last);
+  std::vector<float> all;
+  for (const Span& span : last) {
+    const std::vector<float> logits = small.play(rig, {span});
+    all.insert(all.end(), logits.begin(), logits.end());
+  }
+  return all;
+}
+
+TEST_CASE("sequences whose attention runs in one region get what each gets alone") {
+  const SmallBlocks small(false);
+  SECTION("more of them than a region takes") {
+    std::vector<std::size_t> contexts(2 * Team::kMostJobs + 3);
+    for (std::size_t s = 0; s < contexts.size(); ++s) contexts[s] = 1 + s % 5;
+    const Deviation apart =
+        deviation(continue_all(small, contexts, true), continue_all(small, contexts, false));
+    CHECK(apart.max <= 2e-4);
+  }
+  SECTION("few, whose contexts are split, with room for the partials of one") {
+    const std::vector<std::size_t> contexts = {600, 5, 700, 900};
+    const Deviation apart =
+        deviation(continue_all(small, contexts, true), continue_all(small, contexts, false));
+    CHECK(apart.max <= 2e-4);
+  }
 }
 
 TEST_CASE("a whole model gives the same bits however its reads arrive") {
