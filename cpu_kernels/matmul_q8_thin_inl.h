@@ -113,6 +113,7 @@ constexpr int turns() {
 // The scales of each block in turn. Of many tokens, where the dots leave few vector operations to
 // spare, heads of blocks are copied by scalar ones: a vector of them is then one load, where the
 // lanes' own take 12 inserts. They are copied two blocks ahead: a load waits for the stores to end.
+// REQUIRES blocks >= 1.
 template <class V, DType kType, int T>
 class ThinScales {
  public:

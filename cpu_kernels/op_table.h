@@ -89,7 +89,7 @@ class Topology;
 // node nothing is bound.
 class Team {
  public:
-  // Most ops of a region: the gate and up products of 8 experts.
+  // Most ops of a region: the gate and up products of 8 experts, the attention of 16 sequences.
   static constexpr std::size_t kMostJobs = 16;
 
   // An op over all of [0, items), in calls of one or more chunks of `grain` >= 1 items (the last
@@ -214,13 +214,15 @@ constexpr std::int64_t whole(std::int64_t items, std::int64_t step) {
 
 inline constexpr std::int64_t kLeastFloats = 8192;  // of an elementwise op: 32 KiB, about 3 us
 
-// Of rows of `width` floats, chunks that make equal lanes: of a few rows, the last chunk would
-// otherwise be a small part of the others, and leave its thread with nothing to do.
+// Of rows of `width` floats, chunks that make equal lanes, of as many threads as find the least of
+// work: of a few rows, the last chunk would otherwise be a small part of the others, and its thread
+// would wait for them.
 constexpr std::int64_t rows_grain(std::int64_t rows, std::int64_t width, int n_threads) {
-  const std::int64_t chunks = (rows * width + kLeastFloats - 1) / kLeastFloats;
-  if (chunks <= 1) return std::max(rows, std::int64_t{1});
-  const std::int64_t even = whole(chunks, n_threads);
-  return (rows + even - 1) / even;
+  const auto divide_up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  const std::int64_t lanes =
+      std::clamp<std::int64_t>(divide_up(rows * width, kLeastFloats), 1, n_threads);
+  const std::int64_t lane_rows = std::max<std::int64_t>(divide_up(rows, lanes), 1);
+  return divide_up(lane_rows, std::max<std::int64_t>(lane_rows * width / kLeastFloats, 1));
 }
 
 }  // namespace internal

@@ -328,6 +328,8 @@ void Engine::feed_together(std::span<const SequenceTokens> parts, const Together
   bool decode = true;
   for (const SequenceTokens& part : parts) {
     s.check_tokens(part);
+    const auto same = [&](const SequenceTokens& other) { return other.sequence == part.sequence; };
+    WINDLASS_CHECK(std::count_if(parts.begin(), parts.end(), same) == 1, part.sequence);
     rows += std::ssize(part.tokens);
     decode = decode && part.tokens.size() == 1 && n_tokens(part.sequence) > 0;
   }

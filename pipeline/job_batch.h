@@ -6,6 +6,7 @@
 #include <span>
 
 #include "cpu_kernels/op_table.h"
+#include "src/base/check.h"
 
 namespace windlass {
 
@@ -21,6 +22,7 @@ class JobBatch {
   bool full() const { return size_ == Team::kMostJobs; }
   // REQUIRES !full().
   void add(void (*function)(const Args&, WorkRange), const Args& args) {
+    WINDLASS_CHECK(!full(), size_);
     args_[size_] = args;
     jobs_[size_] = op_job(team_, function, args_[size_]);
     ++size_;

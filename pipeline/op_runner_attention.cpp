@@ -1,5 +1,8 @@
-// OpRunner's ops over the KV cache: those of a step's sequences run side by side, as each takes
-// little more than a region of the team costs.
+// OpRunner's ops over the KV cache: those of a step's sequences run side by side, for of a token
+// after a few others each takes little more than a region of the team costs.
+#include <algorithm>
+#include <array>
+
 #include "pipeline/job_batch.h"
 #include "pipeline/op_runner.h"
 
@@ -81,7 +84,7 @@ class AttentionBatch {
   }
   void run() {
     attentions_.run();
-    if (used_ > 0) merges_.run();
+    merges_.run();
     size_ = 0;
     used_ = 0;
   }
@@ -98,17 +101,27 @@ class AttentionBatch {
 
 }  // namespace
 
-// Splits side by side where there are few (token, kv head) pairs for the threads: merging costs.
+// Splits of a sequence's context side by side where a (token, kv head) pair of it would take a
+// large part of what a thread has in the region: merging costs.
 void OpRunner::attention(const GraphOp& op, const StepInput& step) {
   constexpr std::int64_t kEnoughItems = 8;  // for each thread
   const std::int64_t threads = parts_.team.n_threads();
+  const auto keys_of = [&](const Span& span) {
+    const std::int64_t keys = span.first_position + std::ssize(span.ids);
+    return op.window_tokens > 0 ? std::min(keys, op.window_tokens) : keys;
+  };
+  std::int64_t work = 0;  // keys that a kv head's queries of the step see
+  for (const Span& span : step.spans) work += std::ssize(span.ids) * keys_of(span);
+  const std::int64_t regions =
+      (std::ssize(step.spans) + std::int64_t{Team::kMostJobs} - 1) / std::int64_t{Team::kMostJobs};
+
   AttentionBatch batch(parts_.team, parts_.ops, table<float>(layout_->partials_offset),
                        layout_->partials_bytes);
   std::int64_t row = 0;
   for (const Span& span : step.spans) {
     const AttentionArgs args = attention_args(op, span, row);
-    const bool few = rows_ * args.kv_heads < kEnoughItems * threads;
     const KvSegment segment{span.kv->pages(op.layer), span.first_position + args.tokens, 0, true};
+    const bool few = work / regions * args.kv_heads < kEnoughItems * threads * keys_of(span);
     batch.add(args, segment, threads > 1 && few);
     row += args.tokens;
   }

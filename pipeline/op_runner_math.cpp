@@ -1,4 +1,6 @@
 // OpRunner's arithmetic ops: each fills its argument struct from the graph op's views and fields.
+#include <span>
+
 #include "pipeline/job_batch.h"
 #include "pipeline/op_runner.h"
 #include "src/base/check.h"

@@ -10,7 +10,8 @@
 
 namespace windlass {
 
-// Consecutive tokens of one sequence. Rows of a step are its spans' tokens, concatenated.
+// Consecutive tokens of one sequence, at least one. Rows of a step are its spans' tokens,
+// concatenated; no two spans of a step have the same kv.
 struct Span {
   KvPages* kv = nullptr;  // room for the tokens is reserved by the caller
   std::span<const std::int32_t> ids;

@@ -16,7 +16,7 @@ namespace {
 template <class V>
 inline void load_two_bit_codes(const std::uint8_t* const* rows, std::int64_t at, int part,
                                typename V::B* steps) {
-  typename V::B bytes[8];
+  typename V::B bytes[8];  // load_rows32 is slower here, and for q3_K by 4 %
   V::load_rows16(rows, at + 32 * part, bytes);
   V::load_rows16(rows, at + 32 * part + 16, bytes + 4);
   for (int b = 0; b < 4; ++b) {

@@ -17,7 +17,7 @@ std::int64_t ring_bytes(const Placement& placement) {
 
 Rig::Rig(const RigModel& model, const RigOptions& options)
     : layout_(make_activation_layout(model.graph, model.spec, options.token_rows,
-                                     options.logits_rows, options.tile_columns, 1024)),
+                                     options.logits_rows, options.tile_columns, 2048)),
       memory_(options.placement.pinned_bytes + ring_bytes(options.placement) +
               options.placement.expert_bytes() + kDirectAlignment),
       activations_(layout_.size_bytes),

@@ -1,6 +1,7 @@
 // Whole models under the executor: many sequences in one step, and late reads.
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "pipeline/planner.h"
@@ -117,7 +118,7 @@ TEST_CASE("sequences whose attention runs in one region get what each gets alone
         deviation(continue_all(small, contexts, true), continue_all(small, contexts, false));
     CHECK(apart.max <= 2e-4);
   }
-  SECTION("few, whose contexts are split, with room for the partials of one") {
+  SECTION("few, whose contexts are split, with room for the partials of two") {
     const std::vector<std::size_t> contexts = {600, 5, 700, 900};
     const Deviation apart =
         deviation(continue_all(small, contexts, true), continue_all(small, contexts, false));
