@@ -19,6 +19,7 @@ class JobBatch {
   JobBatch(const JobBatch&) = delete;
   JobBatch& operator=(const JobBatch&) = delete;
 
+  std::size_t size() const { return size_; }
   bool full() const { return size_ == Team::kMostJobs; }
   // REQUIRES !full().
   void add(void (*function)(const Args&, WorkRange), const Args& args) {

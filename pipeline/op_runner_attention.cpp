@@ -8,23 +8,32 @@
 
 namespace windlass {
 
+namespace {
+
+// What both ops know of the cache.
+template <typename Args>
+void take_shape(const KvShape& shape, Args* args) {
+  args->kv_heads = shape.n_kv_heads;
+  args->key_dim = shape.key_dim;
+  args->value_dim = shape.value_dim;
+  args->page_tokens = kKvPageTokens;
+  args->types = shape.types;
+  args->values_in_keys = shape.values_in_keys;
+}
+
+}  // namespace
+
 void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
   JobBatch<KvAppendArgs> appends(parts_.team);
   std::int64_t row = 0;
   for (const Span& span : step.spans) {
-    const KvShape& shape = span.kv->shape();
     KvAppendArgs args;
     args.k = vectors(op.in, row);
     args.v = vectors(op.in2, row);
     args.pages = span.kv->pages(op.layer);
     args.first_slot = span.first_position;
     args.tokens = static_cast<std::int64_t>(span.ids.size());
-    args.kv_heads = shape.n_kv_heads;
-    args.key_dim = shape.key_dim;
-    args.value_dim = shape.value_dim;
-    args.page_tokens = kKvPageTokens;
-    args.types = shape.types;
-    args.values_in_keys = shape.values_in_keys;
+    take_shape(span.kv->shape(), &args);
     if (appends.full()) appends.run();
     appends.add(parts_.ops.kv_append, args);
     row += args.tokens;
@@ -34,22 +43,16 @@ void OpRunner::kv_append(const GraphOp& op, const StepInput& step) {
 
 AttentionArgs OpRunner::attention_args(const GraphOp& op, const Span& span,
                                        std::int64_t row) const {
-  const KvShape& shape = span.kv->shape();
   AttentionArgs args;
   args.q = vectors(op.in, row);
   args.out = floats(op.out) + row * stride(op.out);
   args.positions = positions() + row;
   args.tokens = static_cast<std::int64_t>(span.ids.size());
   args.heads = op.in.vectors;
-  args.kv_heads = shape.n_kv_heads;
-  args.key_dim = shape.key_dim;
-  args.value_dim = shape.value_dim;
-  args.page_tokens = kKvPageTokens;
+  take_shape(span.kv->shape(), &args);
   args.window = op.window_tokens;
   args.scale = op.scale;
   args.soft_cap = op.soft_cap;
-  args.types = shape.types;
-  args.values_in_keys = shape.values_in_keys;
   args.exact_queries = parts_.exact;
   return args;
 }
@@ -59,33 +62,29 @@ namespace {
 // Sequences' attention, and what merges the partials of those that are split.
 class AttentionBatch {
  public:
-  // Partials go to the `bytes` bytes at `partials`.
-  AttentionBatch(Team& team, const OpTable& ops, float* partials, std::int64_t bytes)
-      : ops_(ops), attentions_(team), merges_(team), partials_(partials), bytes_(bytes) {}
+  // Partials go to the `room` floats at `partials`.
+  AttentionBatch(Team& team, const OpTable& ops, float* partials, std::int64_t room)
+      : ops_(ops), attentions_(team), merges_(team), partials_(partials), room_(room) {}
 
   // Splits of the context side by side if `split`, where there is room for partials: the bits are
   // the same.
   void add(AttentionArgs args, const KvSegment& segment, bool split) {
-    const std::int64_t rows = args.tokens * args.heads;
-    const std::int64_t floats = splits_of(segment.n_keys) * rows * partial_floats(args.value_dim);
-    const std::int64_t bytes = floats * static_cast<std::int64_t>(sizeof(float));
-    split = split && splits_of(segment.n_keys) > 1 && bytes <= bytes_;
-    if (attentions_.full() || (split && used_ + bytes > bytes_)) run();
-    segments_[size_] = segment;
-    args.segments = &segments_[size_++];
+    const std::int64_t splits = splits_of(segment.n_keys), rows = args.tokens * args.heads;
+    const std::int64_t floats = splits * rows * partial_floats(args.value_dim);
+    split = split && splits > 1 && floats <= room_;
+    if (attentions_.full() || (split && used_ + floats > room_)) run();
+    args.segments = &(segments_[attentions_.size()] = segment);
     args.n_segments = 1;
     if (split) {
-      args.partials = partials_ + used_ / static_cast<std::int64_t>(sizeof(float));
-      used_ += bytes;
-      merges_.add(ops_.merge_partials,
-                  {args.partials, args.out, n_splits(args), rows, args.value_dim});
+      args.partials = partials_ + used_;
+      used_ += floats;
+      merges_.add(ops_.merge_partials, {args.partials, args.out, splits, rows, args.value_dim});
     }
     attentions_.add(ops_.attention, args);
   }
   void run() {
     attentions_.run();
     merges_.run();
-    size_ = 0;
     used_ = 0;
   }
 
@@ -94,9 +93,8 @@ class AttentionBatch {
   JobBatch<AttentionArgs> attentions_;
   JobBatch<MergePartialsArgs> merges_;
   std::array<KvSegment, Team::kMostJobs> segments_;
-  std::size_t size_ = 0;
   float* partials_;
-  std::int64_t bytes_, used_ = 0;
+  std::int64_t room_, used_ = 0;
 };
 
 }  // namespace
@@ -116,7 +114,7 @@ void OpRunner::attention(const GraphOp& op, const StepInput& step) {
       (std::ssize(step.spans) + std::int64_t{Team::kMostJobs} - 1) / std::int64_t{Team::kMostJobs};
 
   AttentionBatch batch(parts_.team, parts_.ops, table<float>(layout_->partials_offset),
-                       layout_->partials_bytes);
+                       layout_->partials_bytes / static_cast<std::int64_t>(sizeof(float)));
   std::int64_t row = 0;
   for (const Span& span : step.spans) {
     const AttentionArgs args = attention_args(op, span, row);
