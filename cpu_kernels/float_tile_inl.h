@@ -3,9 +3,11 @@
 //
 // A Dot says how weights and activations meet: their Value, the Operand of kStep values that one
 // instruction takes, and that instruction. A Source loads the Operands of weights: from a panel
-// that holds Values, or from the file's own numbers. The sum of a (row, token) pair is cut at
-// kChunkColumns, each chunk is one sum per lane in the order of k, then one sum over the lanes: it
-// depends on n_in and V alone, whatever rows and tokens share a tile.
+// that holds Values, or from the file's own numbers (float_direct_inl.h); and says how many rows of
+// numbers as long as its own a tile prefetches on its way (kAhead), and how near (kLocality). The
+// sum of a (row, token) pair is cut at kChunkColumns, each chunk is one sum per lane in the order
+// of k, then one sum over the lanes: it depends on n_in and V alone, whatever rows and tokens share
+// a tile.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +28,6 @@ template <class Dot>
 inline constexpr std::int64_t kChunkColumns = larger(32 * Dot::kStep, 256);
 // A panel of 32 rows of 2 KiB lies in L2, and serves a tile's tokens eight times from L1.
 inline constexpr std::int64_t kPanelRows = 32;
-// As much as each row reads this much later; near a row's end, the row that follows in its place.
-// 4 rows * 1 KiB ahead covers 100 ns of DRAM latency at 40 GB/s.
-inline constexpr std::int64_t kFloatPrefetchBytes = 1024;
 
 template <class V>
 struct F32Dot {
@@ -48,6 +47,7 @@ template <class Dot>
 struct PanelSource {
   static constexpr std::int64_t kWeightBytes = sizeof(typename Dot::Value);
   static constexpr bool kWhole = true;  // no part of an Operand is asked for
+  static constexpr int kAhead = 1, kLocality = 2;
   static typename Dot::Operand load(const std::uint8_t* from) {
     return Dot::load(reinterpret_cast<const typename Dot::Value*>(from));
   }
@@ -58,32 +58,23 @@ template <class Dot>
 struct TileInput {
   const std::uint8_t* const* rows;  // [kTileRows]
   std::int64_t offset, n;
-  std::int64_t row_bytes;        // where rows follow each other in memory, for prefetching
   const typename Dot::Value* x;  // [T, x_stride], the first n of each
   std::int64_t x_stride;
-  const typename Dot::Value* ahead;  // n values that are wanted soon
+  const std::uint8_t* const* ahead;  // [Source::kAhead], as long as a row's n: wanted soon
 };
-
-template <class Source>
-inline void prefetch_tile(const std::uint8_t* const* rows, std::int64_t at,
-                          std::int64_t row_bytes) {
-  const std::int64_t ahead = at + kFloatPrefetchBytes;
-  const std::int64_t skip = ahead >= row_bytes ? (kTileRows - 1) * row_bytes : 0;
-  for (int r = 0; r < kTileRows; ++r) __builtin_prefetch(rows[r] + ahead + skip);
-}
 
 // sums[t * kTileRows + r] = the chunk's products of row r and token t.
 template <class V, class Dot, class Source, int T>
 inline void float_tile(const TileInput<Dot>& in, float* sums) {
   constexpr int kSums = T * kTileRows;
   typename V::F sum[kSums];
+  // Unrolled here and below: sums that an index picks would lie in memory.
+#pragma GCC unroll 64
   for (int k = 0; k < kSums; ++k) sum[k] = V::zero();
   std::int64_t i = 0, at = in.offset;
   for (; i + Dot::kStep <= in.n; i += Dot::kStep, at += Dot::kStep * Source::kWeightBytes) {
-    if constexpr (Source::kWhole) {
-      __builtin_prefetch(in.ahead + i, 0, 2);
-    } else {
-      prefetch_tile<Source>(in.rows, at, in.row_bytes);
+    for (int a = 0; a < Source::kAhead; ++a) {
+      __builtin_prefetch(in.ahead[a] + i * Source::kWeightBytes, 0, Source::kLocality);
     }
     typename Dot::Operand weights[kTileRows];
     for (int r = 0; r < kTileRows; ++r) weights[r] = Source::load(in.rows[r] + at);
@@ -95,34 +86,20 @@ inline void float_tile(const TileInput<Dot>& in, float* sums) {
     }
   }
   if constexpr (!Source::kWhole) {
-    for (int r = 0; r < kTileRows && i < in.n; ++r) {
-      const typename Dot::Operand weights = Source::load_n(in.rows[r] + at, in.n - i);
-      for (int t = 0; t < T; ++t) {
-        const typename Dot::Operand x = Dot::load_n(in.x + t * in.x_stride + i, in.n - i);
-        sum[t * kTileRows + r] = Dot::dot(sum[t * kTileRows + r], weights, x);
+    if (i < in.n) {
+#pragma GCC unroll 4
+      for (int r = 0; r < kTileRows; ++r) {
+        const typename Dot::Operand weights = Source::load_n(in.rows[r] + at, in.n - i);
+#pragma GCC unroll 8
+        for (int t = 0; t < T; ++t) {
+          const typename Dot::Operand x = Dot::load_n(in.x + t * in.x_stride + i, in.n - i);
+          sum[t * kTileRows + r] = Dot::dot(sum[t * kTileRows + r], weights, x);
+        }
       }
     }
   }
   for (int k = 0; k < kSums; k += 4) {
     V::sum4(sum[k], sum[k + 1], sum[k + 2], sum[k + 3], sums + k);
-  }
-}
-
-// Where a tile's sums go: kTileRows rows of T tokens, of which `rows` exist.
-struct TileOutput {
-  float* out;
-  std::int64_t stride, rows;
-  bool add;  // to what is there
-};
-
-template <int T>
-inline void put_tile(const TileOutput& to, const float* sums) {
-  for (int t = 0; t < T; ++t) {
-    float* out = to.out + t * to.stride;
-    for (std::int64_t r = 0; r < smaller(kTileRows, to.rows); ++r) {
-      const float sum = sums[t * kTileRows + r];
-      out[r] = to.add ? out[r] + sum : sum;
-    }
   }
 }
 
@@ -145,22 +122,21 @@ struct FloatPanel {
   bool add;
 };
 
-// T tokens of the panel's columns side by side, zeros after the last up to a whole Operand: where
-// they lie, rows of a multiple of 4 KiB would push each other out of L1.
+// The columns of a chunk of up to T tokens side by side, zeros after the last up to a whole
+// Operand: where they lie, rows of a multiple of 4 KiB would push each other out of L1.
 template <class Dot, int T>
 struct PackedTokens {
   alignas(64) typename Dot::Value values[T][kChunkColumns<Dot>];
 };
 
-template <class Dot, int T>
-inline void pack_tokens(const typename Dot::Value* x, std::int64_t x_stride, std::int64_t n,
-                        PackedTokens<Dot, T>* packed) {
-  for (int t = 0; t < T; ++t) {
+// to: [tokens, kChunkColumns].
+template <class Dot>
+inline void pack_tokens(const typename Dot::Value* x, std::int64_t x_stride, std::int64_t tokens,
+                        std::int64_t n, typename Dot::Value* to) {
+  for (std::int64_t t = 0; t < tokens; ++t, x += x_stride, to += kChunkColumns<Dot>) {
     std::int64_t i = 0;
-    for (; i + Dot::kStep <= n; i += Dot::kStep) {
-      Dot::store(packed->values[t] + i, Dot::load(x + t * x_stride + i));
-    }
-    if (i < n) Dot::store(packed->values[t] + i, Dot::load_n(x + t * x_stride + i, n - i));
+    for (; i + Dot::kStep <= n; i += Dot::kStep) Dot::store(to + i, Dot::load(x + i));
+    if (i < n) Dot::store(to + i, Dot::load_n(x + i, n - i));
   }
 }
 
@@ -174,7 +150,7 @@ struct PanelTile {
   void run() const {
     const auto* x = static_cast<const typename Dot::Value*>(args.x) + panel.column;
     PackedTokens<Dot, T> packed;
-    pack_tokens<Dot, T>(x + token * x_stride, x_stride, panel.n, &packed);
+    pack_tokens<Dot>(x + token * x_stride, x_stride, T, panel.n, packed.values[0]);
     // Gathered here, for the rows of `out` may lie far apart.
     alignas(64) float sums[T][kPanelRows];
     for (std::int64_t row = 0; row < panel.rows; row += kTileRows) {
@@ -183,10 +159,10 @@ struct PanelTile {
         rows[r] = reinterpret_cast<const std::uint8_t*>(panel.values[row + r]);
       }
       const std::int64_t next = smaller(token + T + row / kTileRows, args.n_tokens - 1);
+      const auto* ahead = reinterpret_cast<const std::uint8_t*>(x + next * x_stride);
       float tile[T * kTileRows];
       float_tile<V, Dot, PanelSource<Dot>, T>(
-          {rows, 0, round_up(panel.n, Dot::kStep), 0, packed.values[0], kChunkColumns<Dot>,
-           x + next * x_stride},
+          {rows, 0, round_up(panel.n, Dot::kStep), packed.values[0], kChunkColumns<Dot>, &ahead},
           tile);
       for (int t = 0; t < T; ++t)
         __builtin_memcpy(sums[t] + row, tile + t * kTileRows, sizeof(float) * kTileRows);
@@ -233,43 +209,6 @@ inline void multiply_by_panels(const MatMulArgs& args, WorkRange range, std::int
       multiply_panel<V>(args, panel, x_stride);
     }
   }
-}
-
-// A few tokens, with the weights taken from the file's own numbers.
-template <class V, class Dot, class Source>
-struct DirectRows {
-  const MatMulArgs& args;
-  WorkRange range;
-  std::int64_t x_stride;
-
-  template <int T>
-  void run() const {
-    constexpr std::int64_t kColumns = kChunkColumns<Dot>;
-    const auto* base = reinterpret_cast<const std::uint8_t*>(args.weights);
-    const auto* x = static_cast<const typename Dot::Value*>(args.x);
-    for (std::int64_t row = range.begin; row < range.end; row += kTileRows) {
-      const std::uint8_t* rows[kTileRows];
-      for (int r = 0; r < kTileRows; ++r)
-        rows[r] = base + smaller(row + r, range.end - 1) * args.row_bytes;
-      for (std::int64_t column = 0; column < args.n_in; column += kColumns) {
-        float sums[T * kTileRows];
-        float_tile<V, Dot, Source, T>(
-            {rows, column * Source::kWeightBytes, smaller(kColumns, args.n_in - column),
-             args.row_bytes, x + column, x_stride, nullptr},
-            sums);
-        put_tile<T>(
-            {args.out + row, args.out_stride, range.end - row, args.accumulate || column > 0},
-            sums);
-      }
-    }
-  }
-};
-
-// REQUIRES args.n_tokens <= V::kTileTokensFloat.
-template <class V, class Dot, class Source>
-inline void multiply_direct(const MatMulArgs& args, WorkRange range, std::int64_t x_stride) {
-  for_token_count<V::kTileTokensFloat>(args.n_tokens,
-                                       DirectRows<V, Dot, Source>{args, range, x_stride});
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "cpu_kernels/float_direct_inl.h"
 #include "cpu_kernels/float_tile_inl.h"
 #include "src/ops/op_args.h"
 
@@ -29,6 +30,7 @@ template <class V>
 struct Bf16Source {
   static constexpr std::int64_t kWeightBytes = 2;
   static constexpr bool kWhole = false;
+  static constexpr int kAhead = kTileRows, kLocality = 3;
   static typename V::Pairs load(const std::uint8_t* from) {
     return V::load_pairs(reinterpret_cast<const std::uint16_t*>(from));
   }
@@ -44,7 +46,7 @@ inline std::int64_t bf16_stride(const MatMulArgs& args) {
 
 template <class V>
 void matmul_bf16(const MatMulArgs& args, WorkRange range) {
-  if (args.n_tokens <= V::kTileTokensFloat) {
+  if (args.n_tokens <= V::kDirectTokens) {
     return multiply_direct<V, Bf16Dot<V>, Bf16Source<V>>(args, range, bf16_stride(args));
   }
   const auto* base = reinterpret_cast<const std::uint8_t*>(args.weights);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "cpu_kernels/float_direct_inl.h"
 #include "cpu_kernels/float_tile_inl.h"
 #include "cpu_kernels/formats_inl.h"
 #include "src/ops/op_args.h"
@@ -17,6 +18,7 @@ template <class V, DType kType>
 struct NumberSource {
   static constexpr std::int64_t kWeightBytes = Format<kType>::kBlockBytes;
   static constexpr bool kWhole = false;
+  static constexpr int kAhead = kTileRows, kLocality = 3;
   static typename V::F load(const std::uint8_t* from) {
     if constexpr (kType == DType::kF32) return V::load_raw(from);
     if constexpr (kType == DType::kF16) return V::load_f16(from);
@@ -49,7 +51,7 @@ void matmul_f32_panels(const MatMulArgs& args, WorkRange range, const FloatForm&
 template <class V, DType kType>
 void matmul_f32(const MatMulArgs& args, WorkRange range) {
   if constexpr (Format<kType>::kBlockWeights == 1) {
-    if (args.n_tokens <= V::kTileTokensFloat) {
+    if (args.n_tokens <= V::kDirectTokens) {
       return multiply_direct<V, F32Dot<V>, NumberSource<V, kType>>(args, range, f32_stride(args));
     }
   }

@@ -16,6 +16,7 @@ struct Avx2 {
   // 4 integer and 4 float sums, a weight vector and two temporaries fit in 16 registers.
   static constexpr int kRowVectors = 1;
   static constexpr int kTileTokens = 4;
+  static constexpr int kDirectTokens = 16;
   static constexpr int kTileTokensFloat =
       3;  // 12 sums, 3 of 4 vectors of weights, one of activations
   using F = __m256;

@@ -16,6 +16,7 @@ struct Avx512 {
   // 12 integer and 12 float sums, 2 weight vectors and their scales fit in 32 registers.
   static constexpr int kRowVectors = 2;
   static constexpr int kTileTokens = 6;
+  static constexpr int kDirectTokens = 16;
   static constexpr int kTileTokensFloat = 6;  // 24 sums, 4 vectors of weights, one of activations
   using F = __m512;
   using I = __m512i;

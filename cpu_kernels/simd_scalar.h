@@ -18,6 +18,9 @@ struct Scalar {
   // tokens.
   static constexpr int kRowVectors = 1;
   static constexpr int kTileTokens = 4;
+  // Tokens that meet weights which are plain numbers as these lie in the file, without a panel; a
+  // chunk of them stays in L1. At least kTileTokensFloat.
+  static constexpr int kDirectTokens = 2;
   static constexpr int kTileTokensFloat = 2;  // tokens of a tile of float sums (float_tile_inl.h)
   using F = float;
   using I = std::int32_t;
