@@ -71,8 +71,9 @@ double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::i
   const double stream_s =
       ratio(static_cast<double>(entry.n_rows * tensor.row_bytes()), rate.gemv_bytes_per_s);
   if (rows == 1) return stream_s;
-  const double compute_s = ratio(weights, rate.unpack_weights_per_s) +
-                           ratio(2.0 * static_cast<double>(rows) * weights, rate.gemm_ops_per_s);
+  const double compute_s =
+      ratio(weights, rows <= kFewRows ? rate.unpack_weights_per_s : rate.panel_weights_per_s) +
+      ratio(2.0 * static_cast<double>(rows) * weights, rate.gemm_ops_per_s);
   return std::max(stream_s, compute_s);
 }
 

@@ -19,7 +19,7 @@
 namespace windlass {
 namespace {
 
-constexpr int kProfileVersion = 4;
+constexpr int kProfileVersion = 5;
 
 nlohmann::json rates_json(const std::array<MatMulRates, kDTypeCount>& rates) {
   nlohmann::json json = nlohmann::json::object();
@@ -29,7 +29,8 @@ nlohmann::json rates_json(const std::array<MatMulRates, kDTypeCount>& rates) {
     json[std::string(dtype_info(static_cast<DType>(id)).name)] = {
         {"gemv_bytes_per_s", rate.gemv_bytes_per_s},
         {"gemm_ops_per_s", rate.gemm_ops_per_s},
-        {"unpack_weights_per_s", rate.unpack_weights_per_s}};
+        {"unpack_weights_per_s", rate.unpack_weights_per_s},
+        {"panel_weights_per_s", rate.panel_weights_per_s}};
   }
   return json;
 }
@@ -60,9 +61,9 @@ class Reader {
     for (const auto& [name, value] : object.items()) {
       const auto type = dtype_by_name(name);
       if (!type) fail(ErrorCode::kBadFile, "{}: '{}' is not a weight type", path_, name);
-      rates[static_cast<std::size_t>(*type)] = {positive(value, "gemv_bytes_per_s"),
-                                                positive(value, "gemm_ops_per_s"),
-                                                positive(value, "unpack_weights_per_s")};
+      rates[static_cast<std::size_t>(*type)] = {
+          positive(value, "gemv_bytes_per_s"), positive(value, "gemm_ops_per_s"),
+          positive(value, "unpack_weights_per_s"), positive(value, "panel_weights_per_s")};
     }
   }
 

@@ -12,11 +12,15 @@
 
 namespace windlass {
 
+// Products of so many rows and of more take different kernels on most instruction sets.
+inline constexpr std::int64_t kFewRows = 16;
+
 // Rates of one weight type on the whole team. 0: not measured.
 struct MatMulRates {
   double gemv_bytes_per_s = 0;      // weight bytes at one row, weights not in cache
   double gemm_ops_per_s = 0;        // 2 * rows * weights, of each row more at many rows
-  double unpack_weights_per_s = 0;  // what a weight costs once, however many rows it then serves
+  // What a weight costs once, however many rows it then serves: of up to kFewRows, and of more.
+  double unpack_weights_per_s = 0, panel_weights_per_s = 0;
 };
 
 struct Profile {

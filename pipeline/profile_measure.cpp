@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::int64_t kMostBuffer = 512 * kMiB;  // past any cache that a run could hit
 constexpr std::int64_t kWidth = 3072;             // n_in of the matmul probes: a mid-sized model's
-constexpr std::int64_t kManyRows = 128, kSomeRows = 16;
+constexpr std::int64_t kManyRows = 128, kPanelRows = 32, kSomeRows = kFewRows;
 
 // Bytes that are finite in every weight type: f16 scales of about 0.03, small f32.
 void fill_weights(std::span<std::byte> memory) {
@@ -48,8 +48,12 @@ class CpuProbe {
         team_(team),
         memory_(memory),
         activations_(static_cast<std::size_t>(kManyRows * kWidth), 0.01F),
+        some_quantized_(static_cast<std::size_t>(kSomeRows * q8_row_bytes(kWidth)) + 64),
         quantized_(static_cast<std::size_t>(kManyRows * q8_row_bytes(kWidth)) + 64),
         rounded_(static_cast<std::size_t>(kManyRows * bf16_row_bytes(kWidth)) + 64) {
+    run_op(team_, ops_.quantize_rows,
+           QuantizeRowsArgs{activations_.data(), aligned(some_quantized_), kSomeRows, kWidth,
+                            kWidth, q8_layout(kSomeRows, kWidth)});
     run_op(team_, ops_.quantize_rows,
            QuantizeRowsArgs{activations_.data(), aligned(quantized_), kManyRows, kWidth});
     if (ops_.round_rows == nullptr) return;
@@ -70,51 +74,27 @@ class CpuProbe {
            kCalls;
   }
 
-  // One measurement of each weight type at few and at many rows: seconds a weight.
+  // One measurement of a weight type, seconds a weight at so many rows: 1, kSomeRows, kPanelRows,
+  // kManyRows.
   struct WeightSeconds {
-    double one = 0, some = 0, many = 0;
+    double one = 0, some = 0, panel = 0, many = 0;
   };
 
   WeightSeconds mat_mul(DType type, bool rounded) {
-    const auto id = static_cast<std::size_t>(type);
-    const bool pairs = rounded && type == DType::kBF16;
-    const auto function = pairs     ? ops_.matmul_bf16[id]
-                          : rounded ? ops_.matmul_q8[id]
-                                    : ops_.matmul_f32[id];
-    if (function == nullptr) return {};
-    const std::int64_t bytes = row_bytes(type, kWidth);
+    const Product product = product_of(type, rounded);
+    if (product.function == nullptr) return {};
+    const std::int64_t bytes = product.args.row_bytes;
     const std::int64_t rows = static_cast<std::int64_t>(memory_.size()) / bytes;
-    // In stretches of about 1 MiB, as a plan's entries are.
+    // In stretches of about 1 MiB, as a plan's entries are; at many rows a few chunks for each
+    // thread do.
     const std::int64_t stretch = std::max<std::int64_t>(kMiB / bytes, 1);
-    std::vector<float> out(static_cast<std::size_t>(kManyRows * stretch));
-    const void* x = pairs     ? static_cast<const void*>(aligned(rounded_))
-                    : rounded ? static_cast<const void*>(aligned(quantized_))
-                              : activations_.data();
-    MatMulArgs args{memory_.data(), bytes, stretch, kWidth, x, 1, out.data(), stretch, false};
-    // Seconds a weight at n_tokens rows: n_out rows of weights at a time, from the first n_rows of
-    // memory. As long for a slow type as for a fast one, which goes through most of the memory.
-    const auto weight_s = [&](std::int64_t n_tokens, std::int64_t n_out, std::int64_t n_rows,
-                              double least_s) {
-      args.n_tokens = n_tokens;
-      args.n_out = n_out;
-      const std::int64_t parts = std::max<std::int64_t>(n_rows / n_out, 1);
-      const auto run_part = [&](std::int64_t part) {
-        args.weights = memory_.data() + part * n_out * bytes;
-        run_op(team_, function, args);
-      };
-      run_part(0);  // not counted
-      const double begin_s = now_s();
-      std::int64_t done = 0;
-      do {
-        run_part(++done % parts);
-      } while (now_s() - begin_s < least_s);
-      return (now_s() - begin_s) / static_cast<double>(done * n_out * kWidth);
-    };
-    // At many rows a few chunks for each thread do.
     const std::int64_t few = std::min<std::int64_t>(stretch, 128 * team_.n_threads());
-    return {weight_s(1, stretch, rows, 0.06),
-            weight_s(kSomeRows, few, std::min(rows, 64 * kMiB / bytes), 0.03),
-            weight_s(kManyRows, few, few, 0.03)};
+    out_.resize(static_cast<std::size_t>(kManyRows * stretch));
+    const std::int64_t past_caches = std::min(rows, 64 * kMiB / bytes);
+    return {weight_s(product, {1, stretch, rows}, 0.06),
+            weight_s(product, {kSomeRows, few, past_caches}, 0.03),
+            weight_s(product, {kPanelRows, few, past_caches}, 0.03),
+            weight_s(product, {kManyRows, few, few}, 0.03)};
   }
 
   void attention(Profile& profile) {
@@ -143,6 +123,64 @@ class CpuProbe {
   }
 
  private:
+  struct Product {
+    void (*function)(const MatMulArgs&, WorkRange) = nullptr;
+    MatMulArgs args = {};  // but for what Shape says
+    bool q8 = false;
+  };
+  // n_tokens by n_out rows of weights, from the first n_rows of memory in turns.
+  struct Shape {
+    std::int64_t n_tokens, n_out, n_rows;
+  };
+
+  Product product_of(DType type, bool rounded) {
+    const auto id = static_cast<std::size_t>(type);
+    Product product;
+    product.args.row_bytes = row_bytes(type, kWidth);
+    if (!rounded) {
+      product.function = ops_.matmul_f32[id];
+      product.args.x = activations_.data();
+      product.args.x_stride_bytes = kWidth * 4;
+    } else if (type == DType::kBF16) {
+      product.function = ops_.matmul_bf16[id];
+      product.args.x = aligned(rounded_);
+      product.args.x_stride_bytes = bf16_row_bytes(kWidth);
+    } else {
+      product.function = ops_.matmul_q8[id];
+      product.q8 = true;
+    }
+    return product;
+  }
+
+  // As long for a slow type as for a fast one, which goes through most of the memory.
+  double weight_s(const Product& product, const Shape& shape, double least_s) {
+    MatMulArgs args = product.args;
+    args.n_tokens = shape.n_tokens;
+    args.n_in = kWidth;
+    args.n_out = args.out_stride = shape.n_out;
+    args.out = out_.data();
+    if (product.q8) place_quantized(args);
+    const std::int64_t parts = std::max<std::int64_t>(shape.n_rows / shape.n_out, 1);
+    const auto run_part = [&](std::int64_t part) {
+      args.weights = memory_.data() + part * shape.n_out * args.row_bytes;
+      run_op(team_, product.function, args);
+    };
+    run_part(0);  // not counted
+    const double begin_s = now_s();
+    std::int64_t done = 0;
+    do {
+      run_part(++done % parts);
+    } while (now_s() - begin_s < least_s);
+    return (now_s() - begin_s) / static_cast<double>(done * shape.n_out * kWidth);
+  }
+
+  // As a step of so many rows finds them.
+  void place_quantized(MatMulArgs& args) {
+    const Q8Layout layout = q8_layout(args.n_tokens, kWidth);
+    args.x = aligned(args.n_tokens == kSomeRows ? some_quantized_ : quantized_);
+    args.x_stride_bytes = layout.row_bytes;
+    args.x_block_bytes = layout.block_bytes;
+  }
   static std::byte* aligned(std::vector<std::byte>& rows) {
     const auto address = reinterpret_cast<std::uintptr_t>(rows.data());
     return rows.data() + (64 - address % 64) % 64;
@@ -150,21 +188,24 @@ class CpuProbe {
   const OpTable& ops_;
   Team& team_;
   std::span<std::byte> memory_;
-  std::vector<float> activations_;
-  std::vector<std::byte> quantized_, rounded_;
+  std::vector<float> activations_, out_;
+  std::vector<std::byte> some_quantized_, quantized_, rounded_;  // of kSomeRows, of kManyRows
 };
 
 using Report = std::function<void(double, const char*)>;
 
-// The slope between some and many rows is what a row costs, the rest what a weight costs once.
+// The slope between two counts of rows that take the same kernel is what a row costs, the rest what
+// a weight costs once.
 MatMulRates rates_of(DType type, const CpuProbe::WeightSeconds& weight_s) {
   if (weight_s.one == 0) return {};
-  const double row_s = std::max(weight_s.many - weight_s.some, weight_s.many / 2) /
-                       static_cast<double>(kManyRows - kSomeRows);
-  const double unpack_s =
-      std::max(weight_s.some - row_s * static_cast<double>(kSomeRows), weight_s.some / 100);
+  const double row_s = std::max(weight_s.many - weight_s.panel, weight_s.many / 2) /
+                       static_cast<double>(kManyRows - kPanelRows);
+  const auto weights_per_s = [&](double seconds, std::int64_t rows) {
+    return 1.0 / std::max(seconds - row_s * static_cast<double>(rows), seconds / 100);
+  };
   const double weight_bytes = static_cast<double>(row_bytes(type, kWidth)) / kWidth;
-  return {weight_bytes / weight_s.one, 2.0 / row_s, 1.0 / unpack_s};
+  return {weight_bytes / weight_s.one, 2.0 / row_s, weights_per_s(weight_s.some, kSomeRows),
+          weights_per_s(weight_s.panel, kPanelRows)};
 }
 
 // The types that others cost like. Rounds over all of them, medians of each: what disturbs a
@@ -196,7 +237,7 @@ void measure_mat_muls(CpuProbe& probe, Profile& profile, const Report& report) {
     const DType type = types[i / 2];
     const MatMulRates rates = rates_of(
         type, {median(&CpuProbe::WeightSeconds::one), median(&CpuProbe::WeightSeconds::some),
-               median(&CpuProbe::WeightSeconds::many)});
+               median(&CpuProbe::WeightSeconds::panel), median(&CpuProbe::WeightSeconds::many)});
     (i % 2 == 0 ? profile.int8 : profile.exact)[static_cast<std::size_t>(type)] = rates;
   }
 }

@@ -103,6 +103,7 @@ void apply_what_if(const WhatIf& what_if, Profile& profile) {
           scaled_stream(rate.gemv_bytes_per_s, old_dram, new_dram, cores_factor);
       rate.gemm_ops_per_s *= cores_factor;
       rate.unpack_weights_per_s *= cores_factor;
+      rate.panel_weights_per_s *= cores_factor;
     }
   }
   profile.attention_bytes_per_s =

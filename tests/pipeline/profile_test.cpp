@@ -43,10 +43,11 @@ TEST_CASE("a weight type that is not measured costs as the one that it is like")
   Profile profile;
   profile.dram_bytes_per_s = 10e9;
   auto& q4_k = profile.int8[static_cast<std::size_t>(DType::kQ4_K)];
-  q4_k = {4.5e9, 1e11, 2e9};  // 8e9 weights a second
+  q4_k = {4.5e9, 1e11, 2e9, 3e9};  // 8e9 weights a second
   CHECK(matmul_rates(profile, DType::kQ5_K, true).gemv_bytes_per_s == Approx(5.5e9));
   CHECK(matmul_rates(profile, DType::kQ5_K, true).gemm_ops_per_s == 1e11);
   CHECK(matmul_rates(profile, DType::kQ5_K, true).unpack_weights_per_s == 2e9);
+  CHECK(matmul_rates(profile, DType::kQ5_K, true).panel_weights_per_s == 3e9);
   CHECK(matmul_rates(profile, DType::kQ4_K, true).gemv_bytes_per_s == 4.5e9);
   CHECK(matmul_rates(profile, DType::kQ5_K, false).gemv_bytes_per_s == 0);
   q4_k.gemv_bytes_per_s = 9e9;  // memory is the limit
