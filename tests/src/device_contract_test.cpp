@@ -187,16 +187,16 @@ TEST_CASE("memory that exists can be pinned, keeps its content, and is not freed
         static_cast<std::byte*>(std::aligned_alloc(4096, kSize)), &std::free);
     const std::span<std::byte> bytes(memory.get(), kSize);
     fill(bytes, 3);
+    DeviceArena arena = get_or_fail(device.reserve(kSize));
+    const ArenaRange range = arena.carve(kSize);
     {
       const PinnedMemory pinned = get_or_fail(device.pin(bytes));
       CHECK(pinned.data() == memory.get());
       CHECK(fails_a_check([&] { device.pin(bytes.subspan(4096, 4096)); }));
-      DeviceArena arena = get_or_fail(device.reserve(kSize));
-      const ArenaRange range = arena.carve(kSize);
       const Stream stream = device.make_stream();
       device.copy_to_device(stream, arena.at(range), bytes);
       device.copy_to_host(stream, back.span(), arena.at(range));
-    }  // destructors wait
+    }  // the destructor waits
     CHECK(same(bytes, back.span()));
     CHECK(fails_a_check([&] { device.pin(bytes.subspan(1, 4096)); }));
     CHECK(fails_a_check([&] { device.pin(bytes.subspan(0, 100)); }));

@@ -14,13 +14,13 @@ TEST_CASE("a program that orders its steps gets its bytes, whenever its kernels 
   for (const Moment moment : {Moment::kBegin, Moment::kEnd}) {
     SimulatedDeviceOptions options = slow_links();
     options.work_runs = moment;
-    Rig rig(options);
+    DeviceRig rig(options);
     rig.load();
     rig.device.hold(rig.kernels, rig.mark(rig.copies));
     rig.compute(1);
     rig.device.hold(rig.copies, rig.mark(rig.kernels));
     rig.device.wait_for(rig.mark(rig.kernels));
-    Rig::fill(*rig.host, kLate);
+    DeviceRig::fill(*rig.host, kLate);
     rig.load();
     rig.finish();
     CHECK(rig.count_seen(kNew) == kBlock);
@@ -28,7 +28,7 @@ TEST_CASE("a program that orders its steps gets its bytes, whenever its kernels 
 }
 
 TEST_CASE("a kernel that does not hold for a copy reads poison") {
-  Rig rig;
+  DeviceRig rig;
   rig.load();
   rig.compute(3);
   rig.finish();
@@ -39,7 +39,7 @@ TEST_CASE("a slow kernel that does not hold for a copy reads poison where it rea
   for (const Moment moment : {Moment::kBegin, Moment::kEnd}) {
     SimulatedDeviceOptions options = slow_links();
     options.work_runs = moment;
-    Rig rig(options);
+    DeviceRig rig(options);
     rig.load();
     rig.compute(5);
     rig.finish();
@@ -48,11 +48,11 @@ TEST_CASE("a slow kernel that does not hold for a copy reads poison where it rea
 }
 
 TEST_CASE("a copy that does not hold for the kernel of its slot shows in what the kernel reads") {
-  Rig rig;
-  Rig::fill(*rig.host, kOld);
+  DeviceRig rig;
+  DeviceRig::fill(*rig.host, kOld);
   rig.load();
   rig.finish();
-  Rig::fill(*rig.host, kNew);
+  DeviceRig::fill(*rig.host, kNew);
   rig.compute(1);
   rig.load();
   rig.finish();
@@ -60,15 +60,15 @@ TEST_CASE("a copy that does not hold for the kernel of its slot shows in what th
 }
 
 TEST_CASE("memory that was never written is poison") {
-  Rig rig;
+  DeviceRig rig;
   rig.compute(1);
   rig.finish();
   CHECK(rig.count_seen(SimulatedDevice::kPoison) == kBlock);
 }
 
 TEST_CASE("a host that reads before a copy is done reads poison, to the last moment") {
-  Rig rig;
-  Rig::fill(*rig.back, kOld);
+  DeviceRig rig;
+  DeviceRig::fill(*rig.back, kOld);
   rig.load();
   rig.device.copy_to_host(rig.copies, rig.back->span(), rig.slot);
   rig.clock.advance(3.5);
@@ -83,10 +83,10 @@ TEST_CASE("a host that reads before a copy is done reads poison, to the last mom
 // Half of the lines are read before a change between, half after it.
 TEST_CASE("a source that changes while it is copied gives a torn target, whatever its size") {
   for (const std::size_t size : {2, 3, 100, 4096}) {
-    Rig rig;
+    DeviceRig rig;
     rig.device.copy_to_device(rig.copies, rig.slot, rig.host->span().first(size));
     rig.clock.advance(static_cast<double>(size) / kBlock * 2);
-    Rig::fill(*rig.host, kLate);
+    DeviceRig::fill(*rig.host, kLate);
     rig.device.hold(rig.kernels, rig.mark(rig.copies));
     rig.compute(1);
     rig.finish();
@@ -98,7 +98,9 @@ TEST_CASE("a source that changes while it is copied gives a torn target, whateve
 }
 
 TEST_CASE("the host cannot touch device memory but inside a kernel") {
-  Rig rig;
+  DeviceRig rig;
+  rig.load();
+  rig.finish();
   const ChildResult child = run_in_child([&] {
     std::signal(SIGSEGV, SIG_DFL);  // the test framework's handler reports to the wrong process
     return rig.slot[0] == kOld ? 1 : 0;

@@ -24,8 +24,9 @@ inline SimulatedDeviceOptions slow_links() {
   return options;
 }
 
-struct Rig {
-  explicit Rig(const SimulatedDeviceOptions& options = slow_links()) : device(clock, options) {
+struct DeviceRig {
+  explicit DeviceRig(const SimulatedDeviceOptions& options = slow_links())
+      : device(clock, options) {
     host.emplace(get_or_fail(device.allocate_pinned(kBlock)));
     back.emplace(get_or_fail(device.allocate_pinned(kBlock)));
     arena.emplace(get_or_fail(device.reserve(2 * kBlock)));

@@ -9,7 +9,7 @@ namespace windlass {
 namespace {
 
 TEST_CASE("what is put on one stream takes its time one after the other") {
-  Rig rig;
+  DeviceRig rig;
   rig.load();
   rig.device.run(rig.copies, 3, [] {});
   rig.device.copy_to_host(rig.copies, rig.back->span(), rig.slot);
@@ -27,7 +27,7 @@ TEST_CASE("what is put on one stream takes its time one after the other") {
 TEST_CASE("latency is paid by every copy") {
   SimulatedDeviceOptions options = slow_links();
   options.to_device.latency_s = 0.5;
-  Rig rig(options);
+  DeviceRig rig(options);
   rig.load();
   rig.load();
   rig.finish();
@@ -38,7 +38,7 @@ TEST_CASE("two copy engines carry both directions at once, one takes turns") {
   for (const int engines : {1, 2}) {
     SimulatedDeviceOptions options = slow_links();
     options.copy_engines = engines;
-    Rig rig(options);
+    DeviceRig rig(options);
     rig.load();
     rig.device.copy_to_host(rig.kernels, rig.back->span(), rig.other_slot);
     rig.finish();
@@ -49,21 +49,22 @@ TEST_CASE("two copy engines carry both directions at once, one takes turns") {
 }
 
 TEST_CASE("an engine takes what has been ready for longest, and a held stream blocks no other") {
-  Rig rig;
+  DeviceRig rig;
   std::string order;
-  const Stream third = rig.device.make_stream();
+  const Stream third = rig.device.make_stream(), fourth = rig.device.make_stream();
   rig.load();  // 0 to 4
   rig.device.hold(rig.kernels, rig.mark(rig.copies));
-  rig.device.run(rig.kernels, 1, [&] { order += "held "; });  // ready at 4, put there first
-  rig.device.run(third, 3, [&] { order += "free "; });        // 0 to 3
-  rig.device.run(third, 2, [&] { order += "next "; });        // 3 to 5
+  rig.device.run(rig.kernels, 1, [&] { order += "held "; });         // put there first, ready at 4
+  rig.device.copy_to_host(third, rig.back->span(), rig.other_slot);  // 0 to 2
+  rig.device.run(third, 2, [&] { order += "earlier "; });            // ready at 2
+  rig.device.run(fourth, 6, [&] { order += "free "; });              // 0 to 6
   rig.finish();
-  CHECK(order == "free next held ");
-  CHECK(rig.clock.now_s() == 6);
+  CHECK(order == "free earlier held ");
+  CHECK(rig.clock.now_s() == 9);
 }
 
 TEST_CASE("of what is ready at one time, what was put there first goes first") {
-  Rig rig;
+  DeviceRig rig;
   std::string order;
   rig.load();
   const Event loaded = rig.mark(rig.copies);
@@ -76,7 +77,7 @@ TEST_CASE("of what is ready at one time, what was put there first goes first") {
 }
 
 TEST_CASE("a hold keeps the point that the event was when it was put there") {
-  Rig rig;
+  DeviceRig rig;
   std::string order;
   const Event event = rig.device.make_event();
   const Stream third = rig.device.make_stream();
@@ -93,7 +94,7 @@ TEST_CASE("a hold keeps the point that the event was when it was put there") {
 }
 
 TEST_CASE("memory that another process takes is refused, what is reserved stays, less is enough") {
-  Rig rig;  // holds 2 of 4 blocks
+  DeviceRig rig;  // holds 2 of 4 blocks
   CHECK(rig.device.memory().free_bytes == 2 * kBlock);
   rig.device.set_taken_bytes(kBlock);
   CHECK(rig.device.memory().free_bytes == kBlock);
@@ -117,7 +118,7 @@ TEST_CASE("memory that another process takes is refused, what is reserved stays,
 TEST_CASE("a system that lets little be locked refuses to pin more, with what there is") {
   SimulatedDeviceOptions options = slow_links();
   options.lockable_bytes = 3 * kBlock;
-  Rig rig(options);  // pins 2 blocks
+  DeviceRig rig(options);  // pins 2 blocks
   CHECK(std::holds_alternative<PinnedMemory>(rig.device.allocate_pinned(kBlock)));
   const auto outcome = rig.device.allocate_pinned(2 * kBlock);
   REQUIRE(std::holds_alternative<NoMemory>(outcome));
@@ -127,8 +128,8 @@ TEST_CASE("a system that lets little be locked refuses to pin more, with what th
 }
 
 TEST_CASE("a device that is lost says so at every call, and lets go of everything") {
-  Rig rig;
-  Rig::fill(*rig.back, kOld);
+  DeviceRig rig;
+  DeviceRig::fill(*rig.back, kOld);
   rig.load();
   rig.device.copy_to_host(rig.copies, rig.back->span(), rig.slot);
   const Event end = rig.mark(rig.copies);
@@ -158,7 +159,7 @@ TEST_CASE("a device that is lost says so at every call, and lets go of everythin
 }
 
 TEST_CASE("who watches is told of each span of each engine") {
-  Rig rig;
+  DeviceRig rig;
   std::vector<EngineSpan> spans;
   rig.device.watch([&](const EngineSpan& span) { spans.push_back(span); });
   rig.load();
@@ -181,7 +182,7 @@ TEST_CASE("on the real clock copies take at least their time, and bytes come wit
   options.to_device = {1e9, 0.002};
   SimulatedDevice device(clock, options);
   const PinnedMemory host = get_or_fail(device.allocate_pinned(kBlock));
-  Rig::fill(host, kNew);
+  DeviceRig::fill(host, kNew);
   DeviceArena arena = get_or_fail(device.reserve(kBlock));
   std::byte* slot = arena.at(arena.carve(kBlock));
   const Stream stream = device.make_stream();
