@@ -13,16 +13,16 @@ namespace {
 
 // 16 blocks (512 columns) of kRowVectors * kLanes rows: 16 KiB of bytes and 4 KiB of scales with 16
 // lanes (and as much again for each of the two arrays beside), which stay in L1 beside the 6 KiB of
-// the tokens at hand.
-inline constexpr std::int64_t kPanelBlocks = 16;
+// the tokens at hand. A few blocks more do too.
+inline constexpr std::int64_t kPanelBlocks = 16, kMostPanelBlocks = 20;
 
 template <class V, class Kind>
 struct Panel {
   static constexpr int kRows = V::kRowVectors * V::kLanes;
-  alignas(64) std::uint8_t bytes[kPanelBlocks][8][kRows * 4];
-  alignas(64) float d[kPanelBlocks][Kind::kGroups][kRows];
-  alignas(64) float minus[kPanelBlocks][Kind::kGroups][kRows];  // minus_magic(d)
-  alignas(64) float offset[Kind::kHasOffset ? kPanelBlocks : 1][Kind::kGroups][kRows];
+  alignas(64) std::uint8_t bytes[kMostPanelBlocks][8][kRows * 4];
+  alignas(64) float d[kMostPanelBlocks][Kind::kGroups][kRows];
+  alignas(64) float minus[kMostPanelBlocks][Kind::kGroups][kRows];  // minus_magic(d)
+  alignas(64) float offset[Kind::kHasOffset ? kMostPanelBlocks : 1][Kind::kGroups][kRows];
 };
 
 // One vector of rows of one type's block, which is the panel's q8 blocks from `first` on.
@@ -216,21 +216,32 @@ void panel_all_tokens(const MatMulArgs& args, const Panel<V, Kind>& panel, const
   panel_last_tokens<V, Kind, kTokens - 1>(args, panel, span, t, args.n_tokens - t, &lines);
 }
 
+// Blocks of each panel of rows of so many: equal shares, for each panel begins and ends with the
+// sums of all tokens, whatever its width. Types of large blocks come in multiples of these.
+template <DType kType>
+constexpr std::int64_t panel_blocks(std::int64_t blocks) {
+  constexpr std::int64_t kWhole = larger(Format<kType>::kBlockWeights / 32, 1);
+  if (kMostPanelBlocks % kWhole != 0) return kPanelBlocks;
+  const std::int64_t panels = larger((blocks + kPanelBlocks / 2) / kPanelBlocks,
+                                     (blocks + kMostPanelBlocks - 1) / kMostPanelBlocks);
+  return round_up((blocks + panels - 1) / panels, kWhole);
+}
+
 // The panels of some rows in the order in which they are computed. Activations that are too many
 // for L2 are taken 512 columns at a time (512 KiB of 512 tokens), which stay there for all rows;
 // few ones stay as they are, and weights come as they lie in memory.
 struct PanelOrder {
   WorkRange rows;
-  std::int64_t blocks, panel_rows;
+  std::int64_t blocks, panel_blocks, panel_rows;
   bool columns_first, accumulate;
 
   PanelSpan at(std::int64_t block, std::int64_t row) const {
-    return {block, smaller(kPanelBlocks, blocks - block), row, smaller(panel_rows, rows.end - row),
+    return {block, smaller(panel_blocks, blocks - block), row, smaller(panel_rows, rows.end - row),
             accumulate || block > 0};
   }
   // After the last one: no blocks or no rows.
   PanelSpan after(const PanelSpan& span) const {
-    const std::int64_t block = span.first_block + kPanelBlocks, row = span.first_row + panel_rows;
+    const std::int64_t block = span.first_block + panel_blocks, row = span.first_row + panel_rows;
     if (columns_first) return block < blocks ? at(block, span.first_row) : at(0, row);
     return row < rows.end ? at(span.first_block, row) : at(block, rows.begin);
   }
@@ -241,7 +252,11 @@ void panel_matmul_q8(const MatMulArgs& args, WorkRange range) {
   using Kind = StepKindOf<V, kType>;
   constexpr std::int64_t kCacheBytes = 512 << 10;
   Panel<V, Kind> panel;
-  const PanelOrder order = {range, q8_blocks(args.n_in), Panel<V, Kind>::kRows,
+  const std::int64_t blocks = q8_blocks(args.n_in);
+  const PanelOrder order = {range,
+                            blocks,
+                            panel_blocks<kType>(blocks),
+                            Panel<V, Kind>::kRows,
                             args.n_tokens * q8_row_bytes(args.n_in) <= kCacheBytes,
                             args.accumulate};
   PanelSpan span = order.at(0, range.begin);

@@ -133,7 +133,9 @@ void tile_matmul_q8(const MatMulArgs& args, WorkRange range) {
   static_assert(Kind::kGroups == 1 && kByteDots<V> && V::kRowVectors == kTileVectors<V>);
   Tiles tiles;
   Panel<V, Kind> panel;
-  const PanelOrder order = {range, q8_blocks(args.n_in), kTilePanelRows<V>, false, args.accumulate};
+  const std::int64_t blocks = q8_blocks(args.n_in);
+  const PanelOrder order = {range, blocks,         panel_blocks<kType>(blocks), kTilePanelRows<V>,
+                            false, args.accumulate};
   for (PanelSpan span = order.at(0, range.begin); span.blocks > 0 && span.rows > 0;
        span = order.after(span)) {
     fill_panel<V, kType>(&panel, args, span);
