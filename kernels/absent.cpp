@@ -5,6 +5,4 @@ namespace windlass {
 
 const OpTable* gpu_op_table() { return nullptr; }
 
-const char* gpu_absent_reason() { return "this build has no CUDA kernels"; }
-
 }  // namespace windlass

@@ -1,4 +1,4 @@
-// The GPU backend as the pipeline sees it: its op table, or why there is none.
+// The GPU backend as the pipeline sees it: its op table, or none.
 // This is the one header that the pipeline includes from here.
 #pragma once
 
@@ -6,10 +6,7 @@
 
 namespace windlass {
 
-// Null when this build or machine has no GPU backend; gpu_absent_reason() says why.
+// Null when this build has no GPU backend.
 const OpTable* gpu_op_table();
-// One clause for messages such as "--vram 4GiB: this build has no CUDA kernels"; null if there is a
-// GPU.
-const char* gpu_absent_reason();
 
 }  // namespace windlass

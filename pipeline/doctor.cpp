@@ -1,6 +1,5 @@
 #include "pipeline/doctor.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -11,6 +10,8 @@
 #include "pipeline/engine.h"
 #include "src/base/error.h"
 #include "src/base/units.h"
+#include "src/device/cuda_device.h"
+#include "src/device/memlock.h"
 #include "tiers/disk_store.h"
 #include "tiers/io_engine.h"
 
@@ -36,12 +37,33 @@ Finding examine_isa() {
   return finding;
 }
 
+std::string device_text(Device& device) {
+  const DeviceInfo& info = device.info();
+  const DeviceMemory memory = device.memory();
+  const std::string link = info.pci.text();
+  return fmt::format("{}, compute capability {}.{}, {} of {} free{}{}", info.name,
+                     info.compute_major, info.compute_minor, format_size(memory.free_bytes),
+                     format_size(memory.total_bytes), link.empty() ? "" : ", ", link);
+}
+
 Finding examine_gpu() {
-  if (const char* reason = no_gpu_reason()) {
-    return {"gpu", Health::kLimited, fmt::format("none: {}", reason),
-            "nothing: everything works on the CPU"};
+  try {
+    const auto opened = open_cuda_device({});
+    if (const auto* none = std::get_if<NoDevice>(&opened)) {
+      return {"gpu", Health::kLimited, fmt::format("none: {}", none->reason),
+              fmt::format("everything works on the CPU; {}", none->advice)};
+    }
+    Finding finding{"gpu", Health::kGood, device_text(*std::get<std::unique_ptr<Device>>(opened)),
+                    ""};
+    if (const char* reason = no_gpu_reason()) {
+      finding.health = Health::kLimited;
+      finding.what += fmt::format("; not used: {}", reason);
+      finding.advice = "nothing: everything works on the CPU";
+    }
+    return finding;
+  } catch (const Error& error) {
+    return {"gpu", Health::kBad, error.what(), "see the message"};
   }
-  return {"gpu", Health::kGood, gpu_op_table()->name, ""};
 }
 
 Finding examine_memory() {
@@ -55,12 +77,10 @@ Finding examine_memory() {
 }
 
 Finding examine_memlock() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_MEMLOCK, &limit);
-  if (limit.rlim_cur == RLIM_INFINITY) return {"memlock", Health::kGood, "unlimited", ""};
-  const auto bytes = static_cast<std::int64_t>(limit.rlim_cur);
-  Finding finding{"memlock", Health::kGood, format_size(bytes), ""};
-  if (bytes < kUsualMemlockBytes) {
+  const MemlockLimit limit = read_memlock_limit();
+  if (!limit.limited) return {"memlock", Health::kGood, "unlimited", ""};
+  Finding finding{"memlock", Health::kGood, format_size(limit.size_bytes), ""};
+  if (limit.size_bytes < kUsualMemlockBytes) {
     finding.health = Health::kLimited;
     finding.advice =
         "reads work without registered buffers, a little dearer; raise it with ulimit -l";
@@ -138,7 +158,9 @@ const char* health_name(Health health) {
   return "";
 }
 
-const char* no_gpu_reason() { return gpu_absent_reason(); }
+const char* no_gpu_reason() {
+  return gpu_op_table() == nullptr ? "this build has no CUDA kernels" : nullptr;
+}
 
 std::vector<Finding> examine_machine(const std::vector<ModelFile>& files,
                                      const std::string& scratch_dir) {

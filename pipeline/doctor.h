@@ -20,7 +20,9 @@ struct Finding {
   std::string advice;  // what to do; empty when good
 };
 
-// Null when there is a GPU; else one clause that says why there is none.
+// Null when the program can compute on GPUs; else one clause that says why not, for messages such
+// as
+// "--vram 4GiB: this build has no CUDA kernels". Whether this machine has a GPU is a finding.
 const char* no_gpu_reason();
 
 // Looks at CPU, GPU, memory and its limits, io_uring, and direct I/O on the file system of the

@@ -6,15 +6,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "src/base/arena_range.h"
 #include "tiers/budget.h"
 
 namespace windlass {
-
-// A carved range. Plain data: the arena owns the bytes.
-struct ArenaRange {
-  std::int64_t offset_bytes = 0;
-  std::int64_t size_bytes = 0;
-};
 
 // Owner-thread. Carved sizes are rounded up to 4 KiB, so every range can take direct reads.
 // Outlives whatever reads into it (DiskLink), and does not outlive the budgets it charged.

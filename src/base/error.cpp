@@ -9,6 +9,7 @@ const char* error_code_name(ErrorCode code) {
     case ErrorCode::kIo: return "io";
     case ErrorCode::kUnsupported: return "unsupported";
     case ErrorCode::kNoSpace: return "no_space";
+    case ErrorCode::kDevice: return "device";
     case ErrorCode::kInterrupted: return "interrupted";
   }
   return "failure";

@@ -16,6 +16,7 @@ enum class ErrorCode {
   kIo,           // the operating system refused or failed a read, write or open
   kUnsupported,  // well-formed, but this build or machine cannot do it
   kNoSpace,      // a budget, a disk or a context is too small
+  kDevice,       // a device failed or was lost
   kInterrupted,  // Ctrl-C: exit 130
 };
 

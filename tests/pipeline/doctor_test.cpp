@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "src/base/units.h"
+#include "src/device/cuda_device.h"
 #include "tests/support/catch.h"
 #include "tests/support/child_process.h"
 #include "tests/support/temp_file.h"
@@ -71,7 +72,22 @@ TEST_CASE("the doctor looks at each part once, and says what to do where one is 
   }
   CHECK(names ==
         std::vector<std::string>{"isa", "gpu", "memory", "memlock", "io_uring", "direct_io"});
-  CHECK((no_gpu_reason() == nullptr) == (finding(findings, "gpu").health == Health::kGood));
+}
+
+TEST_CASE("the doctor names the GPU or says why there is none, and whether it is used") {
+  const testing::TempDir folder;
+  const std::vector<Finding> findings = examine_machine({}, folder.file("scratch"));
+  const Finding& gpu = finding(findings, "gpu");
+  const auto opened = open_cuda_device({});
+  if (const auto* none = std::get_if<NoDevice>(&opened)) {
+    CHECK(gpu.health == Health::kLimited);
+    CHECK(gpu.what == "none: " + none->reason);
+    CHECK_THAT(gpu.advice, Contains("works on the CPU") && Contains(none->advice));
+    return;
+  }
+  const DeviceInfo& info = std::get<std::unique_ptr<Device>>(opened)->info();
+  CHECK_THAT(gpu.what, StartsWith(info.name) && Contains(" free"));
+  CHECK((gpu.health == Health::kGood) == (no_gpu_reason() == nullptr));
 }
 
 TEST_CASE("the doctor's scratch file is gone when it is done") {
