@@ -23,14 +23,14 @@ TEST_CASE("activations equal their double-precision form, alone and as gates, al
         for (const bool gated : {false, true}) {
           Random random(static_cast<std::uint32_t>(width));
           constexpr std::int64_t kRows = 2;
-          const std::int64_t row = 2 * width + 1;  // gate and up side by side, and one more
+          const std::int64_t row = width + 1, up_row = width + 3;
           std::vector<float> x = random.gauss_vector(kRows * row, 4.0f);
           x[0] = -1000.0f;
           x[at(row + width - 1)] = 1000.0f;
+          const std::vector<float> up = random.gauss_vector(kRows * up_row);
           std::vector<float> out(at(kRows * width));
           ActivateArgs args = {
-              x.data(), gated ? x.data() + width : nullptr, out.data(), row, row, width, kRows,
-              width};
+              x.data(), gated ? up.data() : nullptr, out.data(), row, up_row, width, kRows, width};
           const std::vector<double> expected = reference_activate(activation, args);
           INFO(backend.name << " activation " << static_cast<int>(activation) << " width "
                             << width);

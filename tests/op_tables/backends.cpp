@@ -1,7 +1,9 @@
 #include "tests/op_tables/backends.h"
 
+#include <cstdlib>
 #include <utility>
 
+#include "src/base/check.h"
 #include "tests/cpu_kernels/isa_sweep.h"
 #include "tests/op_tables/gpu.h"
 
@@ -70,6 +72,10 @@ const std::vector<Backend>& backends() {
     std::vector<Backend> list;
     for (const Isa isa : present_isas()) list.push_back({isa_name(isa), cpu_op_table(isa), false});
     list.push_back({gpu_op_table()->name, synchronous_gpu(), true});
+    if (const char* one = std::getenv("WINDLASS_TEST_BACKEND")) {
+      std::erase_if(list, [&](const Backend& backend) { return backend.name != one; });
+      WINDLASS_CHECK(!list.empty(), one);
+    }
     return list;
   }();
   return all;

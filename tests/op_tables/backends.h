@@ -18,7 +18,8 @@ struct Backend {
   bool is_gpu;
 };
 
-// The instruction sets of this machine, then the GPU.
+// The instruction sets of this machine, then the GPU; one alone where WINDLASS_TEST_BACKEND names
+// it.
 const std::vector<Backend>& backends();
 
 }  // namespace windlass::test
