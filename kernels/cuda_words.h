@@ -37,6 +37,10 @@ __device__ T* shared_memory() {
 inline __device__ float f32_of_half(std::uint16_t bits) {
   return __half2float(__ushort_as_half(bits));
 }
+inline __device__ std::uint16_t half_of_f32(float value) {  // to nearest even
+  return __half_as_ushort(__float2half_rn(value));
+}
+inline __device__ std::uint32_t bits_of_f32(float value) { return __float_as_uint(value); }
 inline __device__ float f32_of_bits(std::uint32_t bits) { return __uint_as_float(bits); }
 
 }  // namespace windlass

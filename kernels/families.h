@@ -10,6 +10,7 @@ void add_rope(DeviceOpTable* table);
 void add_elementwise(DeviceOpTable* table);
 void add_row_moves(DeviceOpTable* table);
 void add_q8_rows(DeviceOpTable* table);
+void add_kv_append(DeviceOpTable* table);
 void add_dequantize(DeviceOpTable* table);
 void add_matvec(DeviceOpTable* table);
 

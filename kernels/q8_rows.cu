@@ -1,9 +1,7 @@
 // f32 rows to q8 rows: a warp for each block of 32 values, a value a lane.
-#include <cfloat>
-
 #include "kernels/device_words.h"
 #include "kernels/families.h"
-#include "kernels/reduce.h"
+#include "kernels/q8_code.h"
 
 namespace windlass {
 namespace {
@@ -17,18 +15,6 @@ __device__ int half_sum(int value) {
   return value;
 }
 
-// The lane's code; *scale is the block's. Zeros where there is nothing to scale by.
-__device__ int code_of(float x, float* scale) {
-  if (__any_sync(kAllLanes, !(fabsf(x) <= FLT_MAX))) {
-    *scale = f32_of_bits(0x7fc00000u);  // NaN
-    return 0;
-  }
-  const float largest = warp_max(fabsf(x));
-  *scale = largest / 127.0f;
-  if (*scale < FLT_MIN) *scale = 0.0f;
-  return *scale == 0.0f ? 0 : static_cast<int>(rintf(x * (127.0f / largest)));
-}
-
 __global__ void quantize_kernel(QuantizeRowsArgs args, std::int64_t first_row,
                                 std::int64_t blocks) {
   const std::int64_t warps = (blocks + kWarps - 1) / kWarps;  // CUDA blocks for a row
@@ -39,7 +25,7 @@ __global__ void quantize_kernel(QuantizeRowsArgs args, std::int64_t first_row,
   const std::int64_t column = b * kQ8Block + lane;
   float scale;
   const int code =
-      code_of(column < args.width ? args.in[row * args.in_stride + column] : 0.0f, &scale);
+      q8_code(column < args.width ? args.in[row * args.in_stride + column] : 0.0f, &scale);
   const int mine = half_sum(code), other = __shfl_xor_sync(kAllLanes, mine, 16);
   auto* block = reinterpret_cast<Q8Block*>(args.out + row * args.layout.row_bytes +
                                            b * args.layout.block_bytes);

@@ -4,6 +4,7 @@
 // What a kernel may use and CUDA has beyond this is missing here, so it does not compile.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -62,6 +63,8 @@ void launch(std::int64_t blocks, int threads, std::int64_t shared_bytes, Stream 
 }
 
 inline float f32_of_half(std::uint16_t bits) { return f32_from_f16(bits); }
+inline std::uint16_t half_of_f32(float value) { return f16_from_f32(value); }
+inline std::uint32_t bits_of_f32(float value) { return std::bit_cast<std::uint32_t>(value); }
 inline float f32_of_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 
 }  // namespace windlass

@@ -25,6 +25,7 @@ MUTATIONS = [
     ("elementwise.cu", "elementwise.cu", "scaled / args.soft_cap", "x / args.soft_cap", "scaling*"),
     ("rows.cu", "rows.cu", "args.shares[j]", "args.shares[j - row * args.n_used]", "gathered*"),
     ("q8_rows.cu", "q8_rows.cu", "int mask = 8", "int mask = 4", "q8 rows*"),
+    ("kv_append.cu", "kv_append.cu", "head * args.page_tokens + slot", "head * args.page_tokens + lane", "appended*"),
     ("formats/k_quants.h", "dequantize.cu", "block[196 + first / 16]", "block[195 + first / 16]", "dequantised*"),
     ("formats/blocks_32.h", "matvec.cu", "fifth_bit(fifth, 16 + j)) - 16", "fifth_bit(fifth, 15 + j)) - 16",
      "a product with float*"),

@@ -190,6 +190,38 @@ TEST_CASE("appended keys and values are found at their slots, and other slots ar
   }
 }
 
+TEST_CASE("where values are in the keys, keys alone are written, and pages have no room for more") {
+  for (const Backend& backend : backends()) {
+    if (backend.ops.kv_append == nullptr) continue;
+    for (const KvType type : kKvTypes) {
+      constexpr std::int64_t kTokens = 3, kKvHeads = 2, kDim = 64, kPageTokens = 16;
+      Random random(4);
+      std::vector<float> k = random.gauss_vector(kTokens * kKvHeads * kDim);
+      std::vector<std::byte> page(at(kKvHeads * kPageTokens * kv_bytes(type, kDim)));
+      const std::vector<std::byte*> pages = {page.data()};
+      KvAppendArgs args = {};
+      args.k = {k.data(), kKvHeads * kDim, 1, kDim, 0};
+      args.pages = pages.data();
+      args.tokens = kTokens;
+      args.kv_heads = kKvHeads;
+      args.key_dim = kDim;
+      args.value_dim = 32;
+      args.page_tokens = kPageTokens;
+      args.types = {type, type};
+      args.values_in_keys = true;
+      backend.ops.kv_append(args, {0, kTokens});
+      const PageShape shape{kKvHeads, kDim, 32, kPageTokens, args.types};
+      for (std::int64_t item = 0; item < kTokens * kKvHeads; ++item) {
+        const std::int64_t t = item / kKvHeads, head = item % kKvHeads;
+        const auto stored = reference_kv_row(shape, pages.data(), t, head, false);
+        for (std::int64_t i = 0; i < kDim; ++i) {
+          REQUIRE(stored[at(i)] == stored_as(type, row_of(args.k, t, head), kDim, i));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("a NaN in a key or value stays one in every type") {
   for (const Backend& backend : backends()) {
     if (backend.ops.kv_append == nullptr) continue;
