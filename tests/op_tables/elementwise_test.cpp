@@ -155,7 +155,7 @@ TEST_CASE("appended keys and values are found at their slots, and other slots ar
     for (const KvType type : kKvTypes) {
       for (const auto& [key_dim, value_dim] : {Dims{10, 10}, {64, 32}, {64, 64}, {128, 18}}) {
         if (!kv_type_fits(type, key_dim) || !kv_type_fits(type, value_dim)) continue;
-        constexpr std::int64_t kTokens = 25, kKvHeads = 3, kPageTokens = 16, kFirstSlot = 13,
+        constexpr std::int64_t kTokens = 25, kKvHeads = 3, kPageTokens = 32, kFirstSlot = 13,
                                kPages = 3;
         const PageShape shape{kKvHeads, key_dim, value_dim, kPageTokens, {type, type}};
         const std::int64_t page_bytes =
