@@ -3,6 +3,6 @@
 
 namespace windlass {
 
-const OpTable* gpu_op_table() { return nullptr; }
+const DeviceOpTable* gpu_op_table() { return nullptr; }
 
 }  // namespace windlass

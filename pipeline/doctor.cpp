@@ -159,7 +159,9 @@ const char* health_name(Health health) {
 }
 
 const char* no_gpu_reason() {
-  return gpu_op_table() == nullptr ? "this build has no CUDA kernels" : nullptr;
+  // None of the tables that there are has all rows of a step.
+  return gpu_op_table() == nullptr ? "this build has no CUDA kernels"
+                                   : "this build has no CUDA kernels for a whole model";
 }
 
 std::vector<Finding> examine_machine(const std::vector<ModelFile>& files,

@@ -7,30 +7,34 @@
 
 namespace windlass {
 
-struct OpTable {
+// Where says which items of an op a call does, and where: of the CPU WorkRange, of a GPU DeviceRange (kernels/op_table.h).
+template <class Where>
+struct OpTableOf {
   const char* name;  // "avx512vnni"
-  void (*rms_norm)(const NormArgs&, WorkRange);
-  void (*layer_norm)(const NormArgs&, WorkRange);
-  void (*quantize_rows)(const QuantizeRowsArgs&, WorkRange);
-  void (*round_rows)(const QuantizeRowsArgs&, WorkRange);  // to bf16; null where matmul_bf16 is all null
-  void (*rope)(const RopeArgs&, WorkRange);
-  void (*activate[kActivationCount])(const ActivateArgs&, WorkRange);
-  void (*add)(const AddArgs&, WorkRange);
-  void (*scale)(const ScaleArgs&, WorkRange);
-  void (*kv_append)(const KvAppendArgs&, WorkRange);
-  void (*attention)(const AttentionArgs&, WorkRange);
-  void (*merge_partials)(const MergePartialsArgs&, WorkRange);
-  void (*choose_experts)(const ChooseExpertsArgs&, WorkRange);
-  void (*gather_rows)(const GatherRowsArgs&, WorkRange);
-  void (*combine_rows)(const CombineRowsArgs&, WorkRange);
-  void (*burst_int8)(const BurstArgs&, WorkRange);
-  void (*burst_f32)(const BurstArgs&, WorkRange);
+  void (*rms_norm)(const NormArgs&, Where);
+  void (*layer_norm)(const NormArgs&, Where);
+  void (*quantize_rows)(const QuantizeRowsArgs&, Where);
+  void (*round_rows)(const QuantizeRowsArgs&, Where);  // to bf16; null where matmul_bf16 is all null
+  void (*rope)(const RopeArgs&, Where);
+  void (*activate[kActivationCount])(const ActivateArgs&, Where);
+  void (*add)(const AddArgs&, Where);
+  void (*scale)(const ScaleArgs&, Where);
+  void (*kv_append)(const KvAppendArgs&, Where);
+  void (*attention)(const AttentionArgs&, Where);
+  void (*merge_partials)(const MergePartialsArgs&, Where);
+  void (*choose_experts)(const ChooseExpertsArgs&, Where);
+  void (*gather_rows)(const GatherRowsArgs&, Where);
+  void (*combine_rows)(const CombineRowsArgs&, Where);
+  void (*burst_int8)(const BurstArgs&, Where);
+  void (*burst_f32)(const BurstArgs&, Where);
   // Indexed by DType.
-  void (*matmul_f32[kDTypeCount])(const MatMulArgs&, WorkRange);  // f32 activations
-  void (*matmul_q8[kDTypeCount])(const MatMulArgs&, WorkRange);   // q8 activations; null where weight_types.h says so
-  void (*matmul_bf16[kDTypeCount])(const MatMulArgs&, WorkRange);  // bf16 activations; null but for BF16, and on most ISAs
-  void (*matmul_transposed[kDTypeCount])(const MatMulTransposedArgs&, WorkRange);
-  void (*dequantize_rows[kDTypeCount])(const DequantizeRowsArgs&, WorkRange);
+  void (*matmul_f32[kDTypeCount])(const MatMulArgs&, Where);  // f32 activations
+  void (*matmul_q8[kDTypeCount])(const MatMulArgs&, Where);   // q8 activations; null where weight_types.h says so
+  void (*matmul_bf16[kDTypeCount])(const MatMulArgs&, Where);  // bf16 activations; null but for BF16, and on most ISAs
+  void (*matmul_transposed[kDTypeCount])(const MatMulTransposedArgs&, Where);
+  void (*dequantize_rows[kDTypeCount])(const DequantizeRowsArgs&, Where);
 };
+
+using OpTable = OpTableOf<WorkRange>;
 
 }  // namespace windlass

@@ -42,7 +42,7 @@ TEST_CASE("every source file is built by some target") {
   REQUIRE(compiled.size() > 20);
   std::string dead;
   for (const std::string& folder : code_folders()) {
-    for (const std::string& file : files_below(folder, {".cpp"})) {
+    for (const std::string& file : files_below(folder, {".cpp", ".cu"})) {
       if (!compiled.contains(file) && !named_by_a_list(file))
         dead += file + ": no target builds it\n";
     }

@@ -2,7 +2,7 @@
 #include <sys/mman.h>
 
 #include "src/base/units.h"
-#include "tests/cpu_kernels/isa_sweep.h"
+#include "tests/op_tables/backends.h"
 #include "tests/support/reference_ops.h"
 
 namespace windlass::test {
@@ -118,13 +118,14 @@ double relative_error(const Product& product, const Shape& shape) {
 }  // namespace
 
 TEST_CASE("a product with float activations equals the double-precision product") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const DType type : matmul_types()) {
+      if (mat_mul_function(backend.ops, Form::kF32, type) == nullptr) continue;
       const std::int64_t block = dtype_info(type).block_weights;
       for (const Shape& shape : shapes(block, block == 1 || type == DType::kQ4_0)) {
-        INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
-                           << shape.n_in << " tokens " << shape.n_tokens);
-        check_product(multiply(cpu_op_table(isa), type, Form::kF32, shape), shape, 1e-6);
+        INFO(backend.name << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
+                          << shape.n_in << " tokens " << shape.n_tokens);
+        check_product(multiply(backend.ops, type, Form::kF32, shape), shape, 1e-6);
       }
     }
   }
@@ -133,13 +134,14 @@ TEST_CASE("a product with float activations equals the double-precision product"
 TEST_CASE("a product with q8 activations equals the product of the dequantised values") {
   // One for each kind of codes and scales.
   constexpr DType kOwn[] = {DType::kQ4_0, DType::kQ8_0, DType::kQ2_K, DType::kQ5_K, DType::kQ6_K};
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const DType type : int8_types()) {
+      if (mat_mul_function(backend.ops, Form::kQ8, type) == nullptr) continue;
       const bool alone = std::find(std::begin(kOwn), std::end(kOwn), type) != std::end(kOwn);
       for (const Shape& shape : shapes(dtype_info(type).block_weights, alone)) {
-        INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
-                           << shape.n_in << " tokens " << shape.n_tokens);
-        const Product product = multiply(cpu_op_table(isa), type, Form::kQ8, shape);
+        INFO(backend.name << ' ' << dtype_info(type).name << " n_out " << shape.n_out << " n_in "
+                          << shape.n_in << " tokens " << shape.n_tokens);
+        const Product product = multiply(backend.ops, type, Form::kQ8, shape);
         check_product(product, shape, 2e-6);
         REQUIRE(relative_error(product, shape) < 0.01);
         if (shape.n_out == 70) REQUIRE(relative_error(product, shape) < 0.005);
@@ -149,14 +151,14 @@ TEST_CASE("a product with q8 activations equals the product of the dequantised v
 }
 
 TEST_CASE("a product with bf16 activations equals the product of the rounded values") {
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     REQUIRE((table.round_rows != nullptr) ==
             (table.matmul_bf16[static_cast<int>(DType::kBF16)] != nullptr));
     if (table.round_rows == nullptr) continue;
     for (const Shape& shape : shapes(1, true)) {
-      INFO(isa_name(isa) << " n_out " << shape.n_out << " n_in " << shape.n_in << " tokens "
-                         << shape.n_tokens);
+      INFO(backend.name << " n_out " << shape.n_out << " n_in " << shape.n_in << " tokens "
+                        << shape.n_tokens);
       const Product product = multiply(table, DType::kBF16, Form::kBf16, shape);
       check_product(product, shape, 1e-6);
       if (shape.n_out == 70) REQUIRE(relative_error(product, shape) < 0.003);
@@ -165,8 +167,8 @@ TEST_CASE("a product with bf16 activations equals the product of the rounded val
 }
 
 TEST_CASE("rounding to bf16 is to the nearest, ties to even, and keeps infinities and NaN") {
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     if (table.round_rows == nullptr) continue;
     for (const std::int64_t width : widths()) {
       Random random(4);
@@ -180,7 +182,7 @@ TEST_CASE("rounding to bf16 is to the nearest, ties to even, and keeps infinitie
         const std::byte* row = rows.data() + i / width * bf16_row_bytes(width);
         std::uint16_t half = 0;
         std::memcpy(&half, row + i % width * 2, 2);
-        INFO(isa_name(isa) << " width " << width << " element " << i << ": " << x[at(i)]);
+        INFO(backend.name << " width " << width << " element " << i << ": " << x[at(i)]);
         REQUIRE(half == bf16_from_f32(x[at(i)]));
       }
       for (std::int64_t i = 2 * width; i < bf16_row_bytes(width); ++i) {
@@ -191,8 +193,8 @@ TEST_CASE("rounding to bf16 is to the nearest, ties to even, and keeps infinitie
 }
 
 TEST_CASE("any split of the rows gives the same bits") {
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     for (const DType type : matmul_types()) {
       for (const std::int64_t n_tokens : {1, 2, 7, 9}) {
         for (const Form form : kForms) {
@@ -213,8 +215,8 @@ TEST_CASE("any split of the rows gives the same bits") {
                begin += step, step = step % 13 + 2) {
             function(args, {begin, std::min(kOut, begin + step)});
           }
-          INFO(isa_name(isa) << ' ' << dtype_info(type).name << " tokens " << n_tokens << ' '
-                             << form_name(form));
+          INFO(backend.name << ' ' << dtype_info(type).name << " tokens " << n_tokens << ' '
+                            << form_name(form));
           REQUIRE(std::memcmp(whole.data(), split.data(), whole.size() * 4) == 0);
         }
       }
@@ -235,8 +237,8 @@ std::vector<float> first_products(const OpTable& table, DType type, Form form,
 }
 
 TEST_CASE("one token and any number of tokens give the same bits") {
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     for (const DType type : matmul_types()) {
       for (const Form form : kForms) {
         const MatMulFunction function = mat_mul_function(table, form, type);
@@ -257,8 +259,8 @@ TEST_CASE("one token and any number of tokens give the same bits") {
         for (const std::int64_t n_tokens : {2, 3, 4, 5, 6, 7, 8, 9, 14, 16, 19}) {
           const std::vector<float> together =
               first_products(table, type, form, weights, kOut, n_in, rows.data(), n_tokens);
-          INFO(isa_name(isa) << ' ' << dtype_info(type).name << ' ' << form_name(form) << " tokens "
-                             << n_tokens);
+          INFO(backend.name << ' ' << dtype_info(type).name << ' ' << form_name(form) << " tokens "
+                            << n_tokens);
           REQUIRE(std::memcmp(together.data(), alone.data(), together.size() * 4) == 0);
         }
       }
@@ -267,9 +269,10 @@ TEST_CASE("one token and any number of tokens give the same bits") {
 }
 
 TEST_CASE("activations beyond a cache give the bits of few") {
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     for (const DType type : {DType::kQ4_0, DType::kQ6_K}) {
+      if (mat_mul_function(table, Form::kQ8, type) == nullptr) continue;
       constexpr std::int64_t kOut = 70, kIn = 1280, kTokens = 260, kFew = 15;
       Random random(10);
       const Weights weights(type, kOut, kIn, 1, &random);
@@ -280,15 +283,15 @@ TEST_CASE("activations beyond a cache give the bits of few") {
           first_products(table, type, Form::kQ8, weights, kOut, kIn, rows.data(), kTokens);
       const std::vector<float> few =
           first_products(table, type, Form::kQ8, weights, kOut, kIn, rows.data(), kFew);
-      INFO(isa_name(isa) << ' ' << dtype_info(type).name);
+      INFO(backend.name << ' ' << dtype_info(type).name);
       REQUIRE(std::memcmp(many.data(), few.data(), few.size() * 4) == 0);
     }
   }
 }
 
 TEST_CASE("accumulate adds the product to what the output holds") {
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     for (const DType type : matmul_types()) {
       for (const std::int64_t n_tokens : {1, 5, 13}) {
         for (const Form form : kForms) {
@@ -319,9 +322,10 @@ TEST_CASE("accumulate adds the product to what the output holds") {
 TEST_CASE("extreme 8-bit values do not saturate the integer sums") {
   // Q8_0 weights of -128 and codes of all ones against activations of +-127, in every sign pattern
   // of a pair.
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     for (const DType type : int8_types()) {
+      if (mat_mul_function(table, Form::kQ8, type) == nullptr) continue;
       for (const int pattern : {0, 1, 2, 3}) {
         for (const std::int64_t n_tokens : {1, 3}) {
           constexpr std::int64_t kOut = 3;
@@ -344,7 +348,7 @@ TEST_CASE("extreme 8-bit values do not saturate the integer sums") {
           const ProductReference reference = reference_matmul(
               type, weights.data, weights.row_bytes, kOut, n_in, {x.begin(), x.end()}, n_tokens);
           for (std::size_t i = 0; i < out.size(); ++i) {
-            INFO(isa_name(isa) << ' ' << dtype_info(type).name << " pattern " << pattern);
+            INFO(backend.name << ' ' << dtype_info(type).name << " pattern " << pattern);
             REQUIRE(std::abs(out[i] - reference.out[i]) <= 1e-5 * reference.norm[i]);
           }
         }
@@ -354,9 +358,10 @@ TEST_CASE("extreme 8-bit values do not saturate the integer sums") {
 }
 
 TEST_CASE("a NaN or infinity in the activations stays visible in the product") {
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     for (const DType type : int8_types()) {
+      if (mat_mul_function(table, Form::kQ8, type) == nullptr) continue;
       for (const float bad : {NAN, INFINITY, -INFINITY}) {
         for (const std::int64_t n_tokens : {1, 2}) {
           constexpr std::int64_t kOut = 5;
@@ -386,8 +391,9 @@ TEST_CASE("no byte past the last row is read") {
   REQUIRE(pages != MAP_FAILED);
   std::byte* const end = pages + 32 * kPage;
   REQUIRE(::mprotect(end, kPage, PROT_NONE) == 0);
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    if (backend.is_gpu) continue;  // such pages are out of a card's reach
+    const OpTable& table = backend.ops;
     for (const DType type : matmul_types()) {
       const std::int64_t n_in = width_of(type, 96), bytes = row_bytes(type, n_in);
       Random random(3);

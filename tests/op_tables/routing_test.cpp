@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "tests/cpu_kernels/isa_sweep.h"
+#include "tests/op_tables/backends.h"
 
 namespace windlass::test {
 namespace {
@@ -87,7 +87,8 @@ void check_shares(const Routing& routing, const std::vector<double>& expected) {
 }  // namespace
 
 TEST_CASE("experts and shares are those of the definition, in every variant and size") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
+    if (backend.ops.choose_experts == nullptr) continue;
     for (const std::int64_t n_experts : {1, 2, 7, 8, 16, 33, 60, 64, 128, 256}) {
       for (const std::int64_t n_used : {1, 2, 6, 8}) {
         for (int variant = 0; variant < 24; ++variant) {
@@ -105,10 +106,10 @@ TEST_CASE("experts and shares are those of the definition, in every variant and 
           routing.args.scale = variant % 5 == 0 ? 2.5f : 1.0f;
           routing.args.n_groups = groups;
           routing.args.n_groups_used = used;
-          cpu_op_table(isa).choose_experts(routing.args, {0, 4});
-          cpu_op_table(isa).choose_experts(routing.args, {4, kRows});
-          INFO(isa_name(isa) << " experts " << n_experts << " used " << n_used << " variant "
-                             << variant);
+          backend.ops.choose_experts(routing.args, {0, 4});
+          backend.ops.choose_experts(routing.args, {4, kRows});
+          INFO(backend.name << " experts " << n_experts << " used " << n_used << " variant "
+                            << variant);
           Experts experts;
           std::vector<double> shares;
           for (std::int64_t row = 0; row < kRows; ++row) {
@@ -126,8 +127,9 @@ TEST_CASE("experts and shares are those of the definition, in every variant and 
 
 TEST_CASE("shares by hand: all experts' softmax, the chosen ones', sigmoids, a scale") {
   const float ln2 = std::log(2.0f);
-  for (const Isa isa : present_isas()) {
-    const auto choose = cpu_op_table(isa).choose_experts;
+  for (const Backend& backend : backends()) {
+    if (backend.ops.choose_experts == nullptr) continue;
+    const auto choose = backend.ops.choose_experts;
     Routing routing({0, 2 * ln2, ln2, 0}, 1, 2);  // probabilities 1/8, 4/8, 2/8, 1/8
     choose(routing.args, {0, 1});
     CHECK(routing.experts == Experts{1, 2});
@@ -151,8 +153,9 @@ TEST_CASE("shares by hand: all experts' softmax, the chosen ones', sigmoids, a s
 }
 
 TEST_CASE("groups are worth their best expert with softmax, their best two with sigmoid") {
-  for (const Isa isa : present_isas()) {
-    const auto choose = cpu_op_table(isa).choose_experts;
+  for (const Backend& backend : backends()) {
+    if (backend.ops.choose_experts == nullptr) continue;
+    const auto choose = backend.ops.choose_experts;
     Routing routing({3, -9, 2, 2, 0, 1}, 1, 2);  // three groups of two
     routing.args.n_groups = 3;
     routing.args.n_groups_used = 1;
@@ -169,8 +172,9 @@ TEST_CASE("groups are worth their best expert with softmax, their best two with 
 
 TEST_CASE("of equal experts and groups the first is chosen; NaN scores choose different ones") {
   const float nan = std::nanf("");
-  for (const Isa isa : present_isas()) {
-    const auto choose = cpu_op_table(isa).choose_experts;
+  for (const Backend& backend : backends()) {
+    if (backend.ops.choose_experts == nullptr) continue;
+    const auto choose = backend.ops.choose_experts;
     Routing equal(std::vector<float>(16, 0.25f), 1, 4);
     choose(equal.args, {0, 1});
     CHECK(equal.experts == Experts{0, 1, 2, 3});
@@ -195,18 +199,19 @@ TEST_CASE("of equal experts and groups the first is chosen; NaN scores choose di
 }
 
 TEST_CASE("sigmoids that vanish are normalised without a NaN") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
+    if (backend.ops.choose_experts == nullptr) continue;
     Routing routing(std::vector<float>(8, -200.0f), 1, 2);
     routing.args.gate = ExpertGate::kSigmoid;
     routing.args.normalise = true;
-    cpu_op_table(isa).choose_experts(routing.args, {0, 1});
+    backend.ops.choose_experts(routing.args, {0, 1});
     for (const float share : routing.shares) CHECK(std::isfinite(share));
   }
 }
 
 TEST_CASE("gathered rows are copies; combined rows add up by share, onto what is there") {
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     for (const std::int64_t width : widths()) {
       constexpr std::int64_t kRows = 5, kUsed = 3, kRouted = kRows * kUsed;
       Random random(static_cast<std::uint32_t>(width));

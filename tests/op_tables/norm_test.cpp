@@ -1,5 +1,5 @@
 // Norms, RoPE, sums and scales of every op table against plain references.
-#include "tests/cpu_kernels/isa_sweep.h"
+#include "tests/op_tables/backends.h"
 #include "tests/support/reference_ops.h"
 
 namespace windlass::test {
@@ -44,7 +44,7 @@ void check_norm(Norm function, const std::vector<double>& expected, NormArgs arg
 }  // namespace
 
 TEST_CASE("norms equal their double-precision form, for vectors anywhere in a row and in place") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const std::int64_t width : widths()) {
       for (const float offset : {0.0f, 1.0f}) {
         Random random(static_cast<std::uint32_t>(width));
@@ -63,31 +63,31 @@ TEST_CASE("norms equal their double-precision form, for vectors anywhere in a ro
         args.width = width;
         args.epsilon = 1e-5f;
         args.weight_offset = offset;
-        INFO(isa_name(isa) << " width " << width << " offset " << offset);
-        check_norm(cpu_op_table(isa).rms_norm, reference_rms_norm(args), args, x);
+        INFO(backend.name << " width " << width << " offset " << offset);
+        check_norm(backend.ops.rms_norm, reference_rms_norm(args), args, x);
         x = original;
         const std::vector<double> expected = reference_layer_norm(args);
         // Of one element, or two that are alike, nothing but rounding errors would be left.
-        if (width > 4) check_norm(cpu_op_table(isa).layer_norm, expected, args, x);
+        if (width > 4) check_norm(backend.ops.layer_norm, expected, args, x);
       }
     }
   }
 }
 
 TEST_CASE("layer norm of a constant row is zero, whatever the constant") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const float value : {0.0f, 1.0f, -3e4f}) {
       std::vector<float> x(40, value), weight(40, 2.0f);
       const NormArgs args = {
           plain_rows(x.data(), 40), plain_rows(x.data(), 40), weight.data(), 1, 1, 40, 1e-5f, 0.0f};
-      cpu_op_table(isa).layer_norm(args, {0, 1});
+      backend.ops.layer_norm(args, {0, 1});
       for (const float out : x) CHECK(out == 0.0f);
     }
   }
 }
 
 TEST_CASE("rope rotates pairs and leaves the rest of a head alone") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const bool interleaved : {false, true}) {
       for (const std::int64_t head_dim : {2, 16, 64, 80, 128}) {
         for (const std::int64_t dims : {head_dim, head_dim / 4 * 2}) {
@@ -102,10 +102,10 @@ TEST_CASE("rope rotates pairs and leaves the rest of a head alone") {
           const Vectors heads = {x.data(), row, 2, 3 * head_dim, head_dim};
           const RopeArgs args = {heads, cos.data(), sin.data(), kTokens, kHeads, dims, interleaved};
           const std::vector<double> expected = reference_rope(args);
-          cpu_op_table(isa).rope(args, {0, 2});
-          cpu_op_table(isa).rope(args, {2, kTokens});
-          INFO(isa_name(isa) << " head_dim " << head_dim << " dims " << dims << " interleaved "
-                             << interleaved);
+          backend.ops.rope(args, {0, 2});
+          backend.ops.rope(args, {2, kTokens});
+          INFO(backend.name << " head_dim " << head_dim << " dims " << dims << " interleaved "
+                            << interleaved);
           check_close(gathered(heads, kTokens, kHeads, dims), expected, 1e-6, 1e-6);
           for (std::int64_t i = 0; i < kTokens * row; ++i) {
             const bool key = i % row / head_dim % 3 == 2;
@@ -118,7 +118,7 @@ TEST_CASE("rope rotates pairs and leaves the rest of a head alone") {
 }
 
 TEST_CASE("rope into another buffer gives the bits of rope in place, and leaves its input") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const bool interleaved : {false, true}) {
       constexpr std::int64_t kTokens = 3, kHeads = 2, kDims = 22, kRow = 90, kOutRow = 70;
       Random random(4);
@@ -129,19 +129,19 @@ TEST_CASE("rope into another buffer gives the bits of rope in place, and leaves 
       const Vectors heads = {x.data(), kRow, kHeads, 0, 40};
       RopeArgs args = {heads, cos.data(), sin.data(), kTokens, kHeads, kDims, interleaved};
       args.out = {out.data(), kOutRow, kHeads, 0, 30};
-      cpu_op_table(isa).rope(args, {0, kTokens});
+      backend.ops.rope(args, {0, kTokens});
       REQUIRE(x == before);
       const std::vector<float> elsewhere = gathered(args.out, kTokens, kHeads, kDims);
       REQUIRE(out[at(kDims)] == 7.0f);
       args.out = {};
-      cpu_op_table(isa).rope(args, {0, kTokens});
+      backend.ops.rope(args, {0, kTokens});
       REQUIRE(gathered(heads, kTokens, kHeads, kDims) == elsewhere);
     }
   }
 }
 
 TEST_CASE("rows add up, and a bias adds to each row; columns beside them stay") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const std::int64_t width : widths()) {
       for (const bool bias : {false, true}) {
         constexpr std::int64_t kRows = 3;
@@ -150,8 +150,8 @@ TEST_CASE("rows add up, and a bias adds to each row; columns beside them stay") 
         std::vector<float> out = random.gauss_vector(kRows * (width + 1));
         const std::vector<float> before = out;
         const AddArgs args = {in.data(), out.data(), bias ? 0 : width, width + 1, kRows, width};
-        cpu_op_table(isa).add(args, {0, 1});
-        cpu_op_table(isa).add(args, {1, kRows});
+        backend.ops.add(args, {0, 1});
+        backend.ops.add(args, {1, kRows});
         for (std::int64_t i = 0; i < kRows * (width + 1); ++i) {
           const std::int64_t t = i / (width + 1), column = i % (width + 1);
           const float added = column == width ? 0.0f : in[at((bias ? 0 : t * width) + column)];
@@ -163,7 +163,7 @@ TEST_CASE("rows add up, and a bias adds to each row; columns beside them stay") 
 }
 
 TEST_CASE("scaling multiplies, and a soft cap bends large values below it and keeps small ones") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const std::int64_t width : widths()) {
       for (const float cap : {0.0f, 5.0f, 50.0f}) {
         Random random(static_cast<std::uint32_t>(width));
@@ -175,9 +175,9 @@ TEST_CASE("scaling multiplies, and a soft cap bends large values below it and ke
           const double scaled = 1.5f * static_cast<double>(value);
           expected.push_back(cap > 0 ? cap * std::tanh(scaled / cap) : scaled);
         }
-        cpu_op_table(isa).scale({x.data(), width, 2, width, 1.5f, cap}, {0, 1});
-        cpu_op_table(isa).scale({x.data(), width, 2, width, 1.5f, cap}, {1, 2});
-        INFO(isa_name(isa) << " width " << width << " cap " << cap);
+        backend.ops.scale({x.data(), width, 2, width, 1.5f, cap}, {0, 1});
+        backend.ops.scale({x.data(), width, 2, width, 1.5f, cap}, {1, 2});
+        INFO(backend.name << " width " << width << " cap " << cap);
         check_close(x, expected, 1e-6, 0);
       }
     }

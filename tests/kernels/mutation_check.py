@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Checks that the tests of kernels can fail: changes one index or operator of a kernel, builds it for the emulation, and runs the
+contract tests, which must find the change.
+
+usage: tests/kernels/mutation_check.py BUILD_DIR      a Ninja build in which test_op_tables is built
+Takes compiler, flags and link line from the build; writes nothing into it. Exit code 0 if every change was found.
+"""
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# File under kernels/, the unit that is compiled, what is replaced (it occurs once), by what, and the tests that must fail.
+MUTATIONS = [
+    ("norm.cu", "norm.cu", "fmaf(in[i], in[i], squares)", "fmaf(in[i], in[0], squares)", "norms*"),
+    ("row_tiles.h", "elementwise.cu", "tiles.first_row + blockIdx.x", "blockIdx.x", "rows add up*"),
+    ("reduce.h", "norm.cu", "= value;\n  __syncthreads();", "= value;", "norms*"),
+    ("rope.cu", "rope.cu", "first + pairs", "first + pairs - 1", "rope*"),
+    ("elementwise.cu", "elementwise.cu", "row * args.up_stride", "row * args.in_stride", "activations*"),
+    ("elementwise.cu", "elementwise.cu", "scaled / args.soft_cap", "x / args.soft_cap", "scaling*"),
+    ("rows.cu", "rows.cu", "args.shares[j]", "args.shares[j - row * args.n_used]", "gathered*"),
+    ("q8_rows.cu", "q8_rows.cu", "int mask = 8", "int mask = 4", "q8 rows*"),
+    ("kv_append.cu", "kv_append.cu", "head * args.page_tokens + slot", "head * args.page_tokens + lane", "appended*"),
+    ("formats/k_quants.h", "dequantize.cu", "block[196 + first / 16]", "block[195 + first / 16]", "dequantised*"),
+    ("formats/blocks_32.h", "matvec.cu", "fifth_bit(fifth, 16 + j)) - 16", "fifth_bit(fifth, 15 + j)) - 16",
+     "a product with float*"),
+    ("matvec.cu", "matvec.cu", "row >= tiles.end_row", "row > tiles.end_row", "a product with float*"),
+    ("matvec.cu", "matvec.cu", "(first_token + t) * args.out_stride", "t * args.out_stride", "a product with float*"),
+]
+
+
+def run(command, **options):
+  return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def compile_command(build, unit):
+  """Of the emulated unit, as a list; its output is not in it."""
+  for entry in json.loads((build / "compile_commands.json").read_text()):
+    if entry["file"] == str(ROOT / "kernels" / unit) and "emulat" in entry["command"]:
+      words = shlex.split(entry["command"])
+      at = words.index("-o")
+      return words[:at] + words[at + 2:]
+  sys.exit(f"mutation_check: {build} does not compile kernels/{unit} for the emulation")
+
+
+def link_command(build):
+  """Of test_op_tables, as a list, without what CMake runs after it."""
+  commands = run(["ninja", "-C", str(build), "-t", "commands", "-s", "tests/test_op_tables"]).stdout
+  lines = [line for line in commands.splitlines() if " -o tests/test_op_tables " in line]
+  if not lines:
+    sys.exit(f"mutation_check: {build} has no link command of tests/test_op_tables")
+  link = next(part for part in lines[-1].split("&&") if " -o tests/test_op_tables " in part)
+  return shlex.split(link)
+
+
+def outcome(build, folder, mutation):
+  """Nothing where the tests found the change; else what happened instead."""
+  file, unit, old, new, tests = mutation
+  text = (ROOT / "kernels" / file).read_text()
+  if text.count(old) != 1:
+    return f"occurs {text.count(old)} times: {old!r}"
+  changed = folder / "kernels" / file
+  changed.parent.mkdir(parents=True, exist_ok=True)
+  changed.write_text(text.replace(old, new))
+  compiled, program = folder / "unit.o", folder / "test_op_tables"
+  words = compile_command(build, unit)
+  source = str(changed) if file == unit else str(ROOT / "kernels" / unit)
+  words = [source if word == str(ROOT / "kernels" / unit) else word for word in words]
+  made = run(words[:1] + ["-I", str(folder)] + words[1:] + ["-o", str(compiled)], cwd=build)
+  if made.returncode != 0:
+    return "does not compile:\n" + made.stdout
+  # The changed unit stands before the library, whose own one is then not taken.
+  link = link_command(build)
+  at = link.index("-o")
+  link[at + 1:at + 2] = [str(program), str(compiled)]
+  made = run(link, cwd=build)
+  if made.returncode != 0:
+    return "does not link:\n" + made.stdout
+  tested = run([str(program), tests, "--abort"], env={**os.environ, "WINDLASS_TEST_BACKEND": "cuda"})
+  return "" if tested.returncode != 0 and "FAILED" in tested.stdout else "was not found"
+
+
+def main():
+  if len(sys.argv) != 2:
+    sys.exit(__doc__)
+  build = pathlib.Path(sys.argv[1]).resolve()
+  failures = 0
+  for mutation in MUTATIONS:
+    with tempfile.TemporaryDirectory() as folder:
+      wrong = outcome(build, pathlib.Path(folder), mutation)
+    failures += wrong != ""
+    print(f"{mutation[0]}: {mutation[2]!r} -> {mutation[3]!r}: {wrong or 'found'}", flush=True)
+  return 1 if failures else 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())
