@@ -29,6 +29,7 @@ struct StepLoad;
 
 struct EngineOptions {
   std::optional<std::int64_t> ram_bytes;  // nothing: auto (what the machine and cgroup can give)
+  std::int64_t vram_bytes = 0;            // of the GPU; 0: the CPU alone
   std::int64_t context_tokens = 0;        // most tokens that a sequence may have; > 0
   std::int64_t max_rows =
       0;  // most tokens that one feed() call brings (a bound for micro-batches); 0: context
@@ -38,7 +39,7 @@ struct EngineOptions {
   KvTypes kv_types;
   Activations activations = Activations::kInt8;  // or kExact: kInt8Bf16 follows from kInt8 and isa
   Isa isa = Isa::kScalar;
-  int threads = 0;      // 0: usable_cores()
+  int threads = 0;             // 0: usable_cores()
   bool check_tensors = false;  // load() looks at all weights first (weight_check.h)
   bool overlap = true;  // false: each load is issued when it is needed (a check on the schedule)
   std::int64_t ring_slots = 0;  // of the ring; 0: none, or as many as the simulator finds best

@@ -9,16 +9,10 @@
 
 #include "pipeline/cost_model.h"
 #include "pipeline/placement.h"
+#include "pipeline/plan_writer.h"
 #include "pipeline/simulator.h"
 
 namespace windlass {
-
-// The schedule of a step over a placement: one entry per op and resident stretch, or op and expert,
-// loads in deadline order. with_head: logits are wanted by some row; else the ops on logits rows
-// (and their weights' reads) are left out. decode: a decode step, in which decode_pinned is
-// resident too.
-Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
-               bool with_head, bool decode = false);
 
 struct Candidate {
   Placement placement;

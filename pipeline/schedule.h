@@ -91,15 +91,17 @@ struct VramPlacement {
   std::int64_t slot_bytes = 0;
   std::int64_t activation_bytes = 0;
   std::int64_t kv_bytes = 0;
+  std::int64_t table_bytes = 0;    // page tables and segments, for kernels (gpu_tables.h)
   std::vector<Tier> kv_home = {};  // by layer, kVram or kHost; empty: all kHost
   // By op of the graph; empty: all kCpu. One list for steps of many rows, one for decode steps.
   std::vector<Site> prefill_sites = {}, decode_sites = {};
+  std::int64_t tile_columns = 0;  // most columns of logits computed at once; 0: a block's
   // Of the host's memory: what runs pass through on their way from disk, pinned.
   std::int64_t staging_slots = 0, staging_slot_bytes = 0;
 
   bool in_use() const { return !prefill_sites.empty() || !decode_sites.empty(); }
   std::int64_t total_bytes() const {
-    return pinned_bytes + ring_slots * slot_bytes + activation_bytes + kv_bytes;
+    return pinned_bytes + ring_slots * slot_bytes + activation_bytes + kv_bytes + table_bytes;
   }
   std::int64_t staging_bytes() const { return staging_slots * staging_slot_bytes; }
 };
