@@ -81,6 +81,8 @@ ActivationLayout make_activation_layout(const LayerGraph& graph, const ModelSpec
       carver.take(spec.window_rope ? token_rows * spec.window_rope->dims * kFloatBytes : 0);
   layout.positions_offset =
       carver.take(token_rows * static_cast<std::int64_t>(sizeof(std::int32_t)));
+  layout.selected_offset =
+      carver.take(logits_rows * static_cast<std::int64_t>(sizeof(std::int32_t)));
   layout.routing = carve_routing(spec.experts, token_rows, carver);
   layout.vector_offset = carver.take(widest_row(graph) * kFloatBytes);
   layout.partials_bytes =

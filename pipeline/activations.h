@@ -26,10 +26,15 @@ struct ActivationLayout {
   std::int64_t rope_offset = 0,
                window_rope_offset = 0;  // cosines, then sines: f32 [token_rows, dims/2] each
   std::int64_t positions_offset = 0;    // int32 [token_rows]
+  std::int64_t selected_offset = 0;     // int32 [logits_rows]: the rows whose logits are wanted
   RoutingLayout routing;
   std::int64_t vector_offset = 0;                        // f32: one row of a weight, widened
   std::int64_t partials_offset = 0, partials_bytes = 0;  // of attention (op_args.h)
   std::int64_t size_bytes = 0;
+
+  // What is known of a step's rows before it starts lies side by side, alike for every tile.
+  std::int64_t known_offset() const { return rope_offset; }
+  std::int64_t known_bytes() const { return routing.experts_offset - rope_offset; }
 };
 
 // A kRouted buffer has token_rows * n_used rows; partials are those of one row over the context (0:

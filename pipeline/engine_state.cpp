@@ -62,19 +62,12 @@ TierManagerOptions Engine::State::tier_options() {
 }
 
 OpRunnerParts Engine::State::op_runner_parts() {
-  return {model.tensors,
-          model.spec,
-          plan.graph,
-          plan.layout,
-          plan.decode_layout,
-          rope,
-          window_rope,
+  const bool exact = options.activations == Activations::kExact;
+  return {{model.tensors, model.spec, plan.graph, plan.layout, plan.decode_layout, rope,
+           window_rope, memory.activations(), exact},
+          {cpu_op_table(options.isa), team},
           tiers,
-          cpu_op_table(options.isa),
-          team,
-          memory.activations(),
-          memory.staging(),
-          options.activations == Activations::kExact};
+          memory.staging()};
 }
 
 ExpertMemory Engine::State::expert_memory() const {

@@ -2,49 +2,46 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "src/base/check.h"
 
 namespace windlass {
 
-OpRunner::OpRunner(const OpRunnerParts& parts) : parts_(parts), layout_(&parts.layout) {
+OpRunner::OpRunner(const OpRunnerParts& parts)
+    : OpBinder(parts.binder, parts.backend), tiers_(parts.tiers), staging_(parts.staging) {
   std::int64_t cell = 0;
   for (const GraphOp& op : parts_.graph.ops) {
-    if (fetches_rows(op.kind)) cell = std::max(cell, parts_.tiers.row_staging_bytes(op.weight));
+    if (fetches_rows(op.kind)) cell = std::max(cell, tiers_.row_staging_bytes(op.weight));
   }
   if (cell == 0) return;
-  const std::int64_t rows = static_cast<std::int64_t>(parts_.staging.size()) / cell;
-  WINDLASS_CHECK(rows >= 1, parts_.staging.size(), cell);
+  const std::int64_t rows = static_cast<std::int64_t>(staging_.size()) / cell;
+  WINDLASS_CHECK(rows >= 1, staging_.size(), cell);
   row_pointers_.resize(static_cast<std::size_t>(rows));
   position_rows_.resize(static_cast<std::size_t>(rows));
 }
 
 void OpRunner::begin_step(const StepInput& step) {
-  rows_ = step.rows();
-  logits_rows_ = step.logits_rows();
-  const ActivationLayout& few = parts_.decode_layout;
-  const bool fits_few = rows_ <= few.token_rows && logits_rows_ <= few.logits_rows;
-  layout_ = fits_few ? &few : &parts_.layout;
-  WINDLASS_CHECK(rows_ >= 1 && rows_ <= layout_->token_rows, rows_, layout_->token_rows);
-  WINDLASS_CHECK(logits_rows_ <= layout_->logits_rows, logits_rows_, layout_->logits_rows);
+  OpBinder::begin_step(step);
+  auto* selected = table<std::int32_t>(layout().selected_offset);
   std::int64_t row = 0;
   for (const Span& span : step.spans) {
-    for (std::size_t i = 0; i < span.ids.size(); ++i, ++row) {
-      const std::int64_t position = span.first_position + static_cast<std::int64_t>(i);
+    const std::int64_t end = row + std::ssize(span.ids);
+    for (std::int64_t i = end - span.logits_rows; i < end; ++i)
+      *selected++ = static_cast<std::int32_t>(i);
+    for (std::int64_t position = span.first_position; row < end; ++row, ++position) {
       positions()[row] = static_cast<std::int32_t>(position);
-      fill_angles(parts_.rope, layout_->rope_offset, row, position);
+      fill_angles(parts_.rope, layout().rope_offset, row, position);
       if (!parts_.spec.window_rope) continue;
-      fill_angles(parts_.window_rope, layout_->window_rope_offset, row, position);
+      fill_angles(parts_.window_rope, layout().window_rope_offset, row, position);
     }
   }
 }
 
-void OpRunner::fill_angles(const RopeTable& table, std::int64_t offset, std::int64_t row,
+void OpRunner::fill_angles(const RopeTable& angles, std::int64_t offset, std::int64_t row,
                            std::int64_t position) {
-  auto* cos = reinterpret_cast<float*>(parts_.activations + offset);
-  float* sin = cos + layout_->token_rows * table.pairs();
-  table.fill(position, cos + row * table.pairs(), sin + row * table.pairs());
+  auto* cos = table<float>(offset);
+  float* sin = cos + layout().token_rows * angles.pairs();
+  angles.fill(position, cos + row * angles.pairs(), sin + row * angles.pairs());
 }
 
 void OpRunner::run(std::span<const ReadyEntry> entries, const StepInput& step) {
@@ -84,57 +81,25 @@ void OpRunner::run_alone(const ComputeEntry& entry, const std::byte* weights,
     case OpKind::kScale:
       return scale(op, entry);
     case OpKind::kSelectRows:
-      return select_rows(op, step);
+      return gather(op, layout().selected_offset);
     case OpKind::kEmitLogits:
       return emit_logits(op, entry, step);
     case OpKind::kRoute:
       return route(op, weights);
     case OpKind::kGatherRouted:
-      return gather_routed(op);
+      return gather(op, layout().routing.sources_offset);
     case OpKind::kCombineRouted:
       return combine_routed(op);
   }
 }
 
-std::byte* OpRunner::bytes(BufferId id) const {
-  return parts_.activations + layout_->offsets[static_cast<std::size_t>(index_of(id))];
-}
-
-float* OpRunner::floats(const View& view) const {
-  return reinterpret_cast<float*>(bytes(view.buffer)) + view.column;
-}
-
-std::int64_t OpRunner::stride(const View& view) const {
-  return layout_->row_strides[static_cast<std::size_t>(index_of(view.buffer))] /
-         static_cast<std::int64_t>(sizeof(float));
-}
-
-Q8Layout OpRunner::q8_layout(BufferId id) const {
-  const BufferSpec& buffer = parts_.graph.buffer(id);
-  const std::int64_t rows = buffer.rows == RowSet::kLogits ? logits_rows_ : rows_;
-  // Of some, products take a part of the rows, or of each row.
-  const bool whole = buffer.vectors == 1 && buffer.rows != RowSet::kRouted;
-  if (whole) return windlass::q8_layout(rows, buffer.width);
-  return {layout_->row_strides[static_cast<std::size_t>(index_of(id))], sizeof(Q8Block)};
-}
-
-Vectors OpRunner::vectors(const View& view, std::int64_t first_row) const {
-  return {floats(view) + first_row * stride(view), stride(view), view.per_group, view.group_stride,
-          view.vector_stride};
-}
-
-std::int32_t* OpRunner::positions() const {
-  return reinterpret_cast<std::int32_t*>(parts_.activations + layout_->positions_offset);
-}
-
 // REQUIRES: no more rows than row_pointers_ holds.
 void OpRunner::fetch(const GraphOp& op, std::span<const std::int32_t> rows, float* out) {
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
-  parts_.tiers.fetch_rows(op.weight, rows, parts_.staging,
-                          std::span(row_pointers_).first(rows.size()));
+  tiers_.fetch_rows(op.weight, rows, staging_, std::span(row_pointers_).first(rows.size()));
   const DequantizeRowsArgs args{row_pointers_.data(), out, static_cast<std::int64_t>(rows.size()),
                                 tensor.n_cols()};
-  run_op(parts_.team, parts_.ops.dequantize_rows[static_cast<std::size_t>(tensor.type)], args);
+  backend_.run(backend_.ops.dequantize_rows[static_cast<std::size_t>(tensor.type)], args);
 }
 
 void OpRunner::embed_rows(const GraphOp& op, const StepInput& step) {
@@ -150,8 +115,8 @@ void OpRunner::embed_rows(const GraphOp& op, const StepInput& step) {
 }
 
 void OpRunner::embed_positions(const GraphOp& op) {
-  for (std::int64_t row = 0; row < rows_;) {
-    const std::int64_t n = std::min(rows_ - row, std::ssize(position_rows_));
+  for (std::int64_t row = 0; row < rows();) {
+    const std::int64_t n = std::min(rows() - row, std::ssize(position_rows_));
     for (std::int64_t i = 0; i < n; ++i) {
       position_rows_[static_cast<std::size_t>(i)] =
           positions()[row + i] + static_cast<std::int32_t>(op.first_row);
@@ -162,21 +127,8 @@ void OpRunner::embed_positions(const GraphOp& op) {
   }
 }
 
-void OpRunner::select_rows(const GraphOp& op, const StepInput& step) {
-  const std::int64_t width = parts_.graph.width_of(op.in);
-  const float* in = floats(op.in);
-  float* out = floats(op.out);
-  for (const Span& span : step.spans) {
-    const auto tokens = static_cast<std::int64_t>(span.ids.size());
-    const float* wanted = in + (tokens - span.logits_rows) * width;
-    std::memcpy(out, wanted, static_cast<std::size_t>(span.logits_rows * width) * sizeof(float));
-    in += tokens * width;
-    out += span.logits_rows * width;
-  }
-}
-
 void OpRunner::emit_logits(const GraphOp& op, const ComputeEntry& entry, const StepInput& step) {
-  step.sink({logits_rows_, entry.first_row, entry.n_rows, floats(op.in), stride(op.in)});
+  step.sink({logits_rows(), entry.first_row, entry.n_rows, floats(op.in), stride(op.in)});
 }
 
 }  // namespace windlass

@@ -85,11 +85,11 @@ void multiply_transposed_by_vector(const TransposedByVectorArgs& args, WorkRange
 
 void OpRunner::route(const GraphOp& op, const std::byte* weights) {
   const ExpertSpec& experts = parts_.spec.experts;
-  const RoutingLayout& routing = layout_->routing;
+  const RoutingLayout& routing = layout().routing;
   ChooseExpertsArgs args;
   args.scores = floats(op.in);
   args.bias = op.weight == kNoTensor ? nullptr : row_of_floats(op, weights);
-  args.rows = rows_;
+  args.rows = rows();
   args.n_experts = experts.n_experts;
   args.n_used = experts.n_used;
   args.n_groups = experts.n_groups;
@@ -99,19 +99,19 @@ void OpRunner::route(const GraphOp& op, const std::byte* weights) {
   args.scale = experts.scale;
   args.experts = table<std::int32_t>(routing.experts_offset);
   args.shares = table<float>(routing.shares_offset);
-  run_op(parts_.team, parts_.ops.choose_experts, args);
+  backend_.run(backend_.ops.choose_experts, args);
   group_by_expert();
 }
 
 // Counting sort of the choices by expert; those of one expert stay in the order of rows.
 void OpRunner::group_by_expert() {
   const ExpertSpec& spec = parts_.spec.experts;
-  const RoutingLayout& routing = layout_->routing;
+  const RoutingLayout& routing = layout().routing;
   const auto* experts = table<std::int32_t>(routing.experts_offset);
   auto* places = table<std::int32_t>(routing.places_offset);
   auto* sources = table<std::int32_t>(routing.sources_offset);
   auto* next = table<std::int32_t>(routing.ends_offset);  // where an expert's next row goes
-  const std::int64_t choices = rows_ * spec.n_used;
+  const std::int64_t choices = rows() * spec.n_used;
   std::fill_n(next, spec.n_experts, 0);
   for (std::int64_t i = 0; i < choices; ++i) ++next[experts[i]];
   std::int32_t begin = 0;
@@ -122,41 +122,23 @@ void OpRunner::group_by_expert() {
   }
 }
 
-WorkRange OpRunner::rows_of_expert(std::int32_t expert) const {
-  WINDLASS_CHECK(expert >= 0 && expert < parts_.spec.experts.n_experts, expert);
-  const auto* ends = table<std::int32_t>(layout_->routing.ends_offset);
-  return {expert == 0 ? 0 : ends[expert - 1], ends[expert]};
-}
-
 std::int64_t OpRunner::routed_rows(std::int32_t expert) const {
   const WorkRange rows = rows_of_expert(expert);
   return rows.end - rows.begin;
 }
 
-void OpRunner::gather_routed(const GraphOp& op) {
-  GatherRowsArgs args;
-  args.in = floats(op.in);
-  args.sources = table<std::int32_t>(layout_->routing.sources_offset);
-  args.out = floats(op.out);
-  args.in_stride = stride(op.in);
-  args.out_stride = stride(op.out);
-  args.rows = rows_of(op);
-  args.width = parts_.graph.width_of(op.in);
-  run_op(parts_.team, parts_.ops.gather_rows, args);
-}
-
 void OpRunner::combine_routed(const GraphOp& op) {
   CombineRowsArgs args;
   args.in = floats(op.in);
-  args.places = table<std::int32_t>(layout_->routing.places_offset);
-  args.shares = table<float>(layout_->routing.shares_offset);
+  args.places = table<std::int32_t>(layout().routing.places_offset);
+  args.shares = table<float>(layout().routing.shares_offset);
   args.out = floats(op.out);
   args.in_stride = stride(op.in);
   args.out_stride = stride(op.out);
   args.rows = rows_of(op);
   args.n_used = parts_.spec.experts.n_used;
   args.width = parts_.graph.width_of(op.out);
-  run_op(parts_.team, parts_.ops.combine_rows, args);
+  backend_.run(backend_.ops.combine_rows, args);
 }
 
 void OpRunner::mat_mul_by_vector(const GraphOp& op, const ComputeEntry& entry,
@@ -173,8 +155,8 @@ void OpRunner::mat_mul_by_vector(const GraphOp& op, const ComputeEntry& entry,
                             ? bf16_row_bytes(args.product.n_in)
                             : op.in.vector_stride * static_cast<std::int64_t>(sizeof(float));
   args.out_vector = op.out.vector_stride;
-  const int threads = parts_.team.n_threads();
-  parts_.team.run(multiply_by_vector, args, entry.n_rows, op_grain(args.product, threads));
+  const int threads = backend_.team.n_threads();
+  backend_.team.run(multiply_by_vector, args, entry.n_rows, op_grain(args.product, threads));
 }
 
 void OpRunner::mat_mul_transposed_by_vector(const GraphOp& op, const ComputeEntry& entry,
@@ -183,12 +165,12 @@ void OpRunner::mat_mul_transposed_by_vector(const GraphOp& op, const ComputeEntr
   if (matrices.begin >= matrices.end) return;
   const DType type = parts_.tensors.at(op.weight).type;
   TransposedByVectorArgs args;
-  args.function = parts_.ops.matmul_transposed[static_cast<std::size_t>(type)];
+  args.function = backend_.ops.matmul_transposed[static_cast<std::size_t>(type)];
   args.product = mat_mul_transposed_args(op, entry, weights);
   args.op = &op;
   args.entry = entry;
   args.first_matrix = matrices.begin;
-  parts_.team.run(multiply_transposed_by_vector, args, matrices.end - matrices.begin, 1);
+  backend_.team.run(multiply_transposed_by_vector, args, matrices.end - matrices.begin, 1);
 }
 
 }  // namespace windlass

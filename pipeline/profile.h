@@ -17,8 +17,8 @@ inline constexpr std::int64_t kFewRows = 16;
 
 // Rates of one weight type on the whole team. 0: not measured.
 struct MatMulRates {
-  double gemv_bytes_per_s = 0;      // weight bytes at one row, weights not in cache
-  double gemm_ops_per_s = 0;        // 2 * rows * weights, of each row more at many rows
+  double gemv_bytes_per_s = 0;  // weight bytes at one row, weights not in cache
+  double gemm_ops_per_s = 0;    // 2 * rows * weights, of each row more at many rows
   // What a weight costs once, however many rows it then serves: of up to kFewRows, and of more.
   double unpack_weights_per_s = 0, panel_weights_per_s = 0;
 };
