@@ -7,41 +7,92 @@
 namespace windlass {
 
 Executor::Executor(TierManager& tiers, OpRunner& ops, Ring& ring, ExpertCache& experts,
-                   std::int32_t max_blocks, bool overlap, Trace* trace)
-    : tiers_(tiers), ops_(ops), ring_(ring), experts_(experts), overlap_(overlap), trace_(trace) {
+                   std::int32_t max_blocks, bool overlap, Trace* trace, GpuLane* gpu)
+    : tiers_(tiers),
+      ops_(ops),
+      ring_(ring),
+      experts_(experts),
+      overlap_(overlap),
+      trace_(trace),
+      gpu_(gpu) {
   ready_.reserve(Team::kMostJobs);
   leases_.reserve(static_cast<std::size_t>(max_blocks) * Team::kMostJobs);
 }
 
 void Executor::play(const Plan& plan, const StepInput& step, const Plan* next) {
   const double begin_s = now_s(), waited_s = stats_.wait_s;
+  const double gpu_waited_s = gpu_ != nullptr ? gpu_->wait_s() : 0;
   try {
-    ring_.begin_step(&plan, next);
-    ring_.pump(0, overlap_);
-    tiers_.poll();
-    ops_.begin_step(step);
-    experts_.begin_step(step.rows(), std::ssize(plan.routed));
+    begin_step(plan, step, next);
     auto routed = plan.routed.begin();
     for (std::size_t i = 0; i < plan.compute.size();) {
       if (step.interrupted && step.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");
-      i = run_from(plan, i, step);
+      const bool on_gpu = plan.compute[i].processor == Processor::kGpu;
+      i = on_gpu ? run_on_gpu(plan, i, step) : run_from(plan, i, step);
       if (routed == plan.routed.end() || routed->route != static_cast<std::int32_t>(i) - 1)
         continue;
       want_experts(plan, *routed++);
     }
   } catch (...) {
-    ready_.clear();
-    leases_.clear();
-    ring_.clear();
-    experts_.give_up();
+    give_up();
     throw;
   }
+  if (gpu_ != nullptr) stats_.wait_s += gpu_->wait_s() - gpu_waited_s;
   stats_.cpu_busy_s += now_s() - begin_s - (stats_.wait_s - waited_s);
+}
+
+void Executor::begin_step(const Plan& plan, const StepInput& step, const Plan* next) {
+  next_move_ = 0;
+  ring_.begin_step(&plan, next);
+  ring_.pump(0, overlap_);
+  tiers_.poll();
+  if (gpu_ != nullptr) gpu_->wait_for_known();
+  ops_.begin_step(step);
+  if (gpu_ != nullptr) gpu_->begin_step(plan, next, step, overlap_);
+  experts_.begin_step(step.rows(), std::ssize(plan.routed));
+}
+
+void Executor::give_up() {
+  ready_.clear();
+  leases_.clear();
+  ring_.clear();
+  experts_.give_up();
+  if (gpu_ != nullptr) gpu_->give_up();
+}
+
+std::size_t Executor::run_on_gpu(const Plan& plan, std::size_t index, const StepInput& step) {
+  const ComputeEntry& entry = plan.compute[index];
+  const auto last = static_cast<std::int32_t>(index);
+  WINDLASS_CHECK(gpu_ != nullptr, last);
+  move_buffers(plan, index + 1);
+  gpu_->run(entry, step);
+  let_go(last);
+  return index + 1;
+}
+
+// All that entries before `end` need of the other processor.
+void Executor::move_buffers(const Plan& plan, std::size_t end) {
+  for (; next_move_ < plan.moves.size(); ++next_move_) {
+    const BufferMove& move = plan.moves[next_move_];
+    if (move.before >= static_cast<std::int32_t>(end)) return;
+    gpu_->move(move);
+  }
+}
+
+// Of what the entry reads from the GPU, and of what it may overwrite while it is copied there.
+void Executor::wait_for_buffers(const ComputeEntry& entry) {
+  for (const BufferId buffer : ops_.buffers_of(entry)) {
+    if (buffer != kNoBuffer) gpu_->wait_for_buffer(buffer);
+  }
 }
 
 // Runs the entry and those beside it that are ready; returns the index of the next one.
 std::size_t Executor::run_from(const Plan& plan, std::size_t first, const StepInput& step) {
   const std::size_t end = collect(plan, first);
+  if (gpu_ != nullptr) {
+    move_buffers(plan, end);
+    for (std::size_t i = first; i < end; ++i) wait_for_buffers(plan.compute[i]);
+  }
   const double begin_s = trace_ != nullptr ? now_s() : 0;
   if (!ready_.empty()) ops_.run(ready_, step);
   if (trace_ != nullptr) {
@@ -108,6 +159,7 @@ void Executor::let_go(std::int32_t last) {
   if (overlap_) experts_.pump();
   ring_.release(last);
   ring_.pump(last + 1, overlap_);
+  if (gpu_ != nullptr) gpu_->let_go(last, overlap_);
   tiers_.poll();
 }
 

@@ -41,7 +41,8 @@ GpuTables::GpuTables(Device& device, Stream stream, std::byte* vram,
       std::copy_n(pages, pages_per_layer_, table);
     }
   }
-  device_.copy_to_device(stream_, vram_, host_.span());
+  const std::int64_t bytes = table_of(std::ssize(sequences), 0);
+  device_.copy_to_device(stream_, vram_, host_.span().first(static_cast<std::size_t>(bytes)));
   device_.record(stream_, sent_);
 }
 

@@ -51,12 +51,58 @@ Vectors OpBinder<Backend>::vectors(const View& view, std::int64_t first_row) con
 }
 
 template <typename Backend>
-std::int64_t OpBinder<Backend>::step_bytes(BufferId id) const {
-  const BufferSpec& buffer = parts_.graph.buffer(id);
-  const std::int64_t rows = buffer.rows == RowSet::kLogits   ? logits_rows_
-                            : buffer.rows == RowSet::kRouted ? rows_ * parts_.spec.experts.n_used
-                                                             : rows_;
-  return rows * layout_->row_strides[static_cast<std::size_t>(index_of(id))];
+std::int64_t OpBinder<Backend>::rows_in(BufferId id) const {
+  return rows_in(parts_.graph.buffer(id).rows);
+}
+
+template <typename Backend>
+bool OpBinder<Backend>::has(const GraphOp& op) {
+  switch (op.kind) {
+    case OpKind::kEmbedRows:
+    case OpKind::kEmbedPositions:
+    case OpKind::kEmitLogits:
+    case OpKind::kRoute:
+    case OpKind::kGatherRouted:
+    case OpKind::kCombineRouted:
+      return false;
+    case OpKind::kMatMul:
+      return op.stack != StackKind::kByVector;
+    default:
+      return true;
+  }
+}
+
+template <typename Backend>
+void OpBinder<Backend>::run(const ReadyEntry& ready, const StepInput& step) {
+  const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(ready.entry->op)];
+  WINDLASS_CHECK(has(op), op.label);
+  switch (op.kind) {
+    case OpKind::kRmsNorm:
+    case OpKind::kLayerNorm:
+      return norm(op, ready.weights);
+    case OpKind::kQuantizeRows:
+      return quantize_rows(op);
+    case OpKind::kMatMul:
+      if (!parts_.tensors.at(op.weight).transposed) return mat_muls(std::span(&ready, 1));
+      return mat_mul_transposed(op, *ready.entry, ready.weights);
+    case OpKind::kAddBias:
+    case OpKind::kAdd:
+      return add(op, ready.weights);
+    case OpKind::kRope:
+      return rope(op);
+    case OpKind::kKvAppend:
+      return kv_append(op, step);
+    case OpKind::kAttention:
+      return attention(op, step);
+    case OpKind::kActivate:
+      return activate(op);
+    case OpKind::kScale:
+      return scale(op, *ready.entry);
+    case OpKind::kSelectRows:
+      return gather(op, layout_->selected_offset);
+    default:
+      return;
+  }
 }
 
 template <typename Backend>

@@ -1,7 +1,6 @@
 #include "pipeline/op_runner.h"
 
 #include <algorithm>
-#include <array>
 
 #include "src/base/check.h"
 
@@ -45,51 +44,29 @@ void OpRunner::fill_angles(const RopeTable& angles, std::int64_t offset, std::in
 }
 
 void OpRunner::run(std::span<const ReadyEntry> entries, const StepInput& step) {
-  const ReadyEntry& first = entries.front();
   if (entries.size() > 1) return mat_muls(entries);
-  run_alone(*first.entry, first.weights, step);
+  const ReadyEntry& ready = entries.front();
+  const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(ready.entry->op)];
+  if (has(op)) return OpBinder::run(ready, step);
+  run_on_host(op, ready, step);
 }
 
-void OpRunner::run_alone(const ComputeEntry& entry, const std::byte* weights,
-                         const StepInput& step) {
-  const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
+void OpRunner::run_on_host(const GraphOp& op, const ReadyEntry& ready, const StepInput& step) {
   switch (op.kind) {
     case OpKind::kEmbedRows:
       return embed_rows(op, step);
     case OpKind::kEmbedPositions:
       return embed_positions(op);
-    case OpKind::kRmsNorm:
-    case OpKind::kLayerNorm:
-      return norm(op, weights);
-    case OpKind::kQuantizeRows:
-      return quantize_rows(op);
-    case OpKind::kMatMul:
-      if (op.stack == StackKind::kByVector) return mat_mul_by_vector(op, entry, weights);
-      if (parts_.tensors.at(op.weight).transposed) return mat_mul_transposed(op, entry, weights);
-      return mat_muls(std::array{ReadyEntry{&entry, weights}});
-    case OpKind::kAddBias:
-    case OpKind::kAdd:
-      return add(op, weights);
-    case OpKind::kRope:
-      return rope(op);
-    case OpKind::kKvAppend:
-      return kv_append(op, step);
-    case OpKind::kAttention:
-      return attention(op, step);
-    case OpKind::kActivate:
-      return activate(op);
-    case OpKind::kScale:
-      return scale(op, entry);
-    case OpKind::kSelectRows:
-      return gather(op, layout().selected_offset);
     case OpKind::kEmitLogits:
-      return emit_logits(op, entry, step);
+      return emit_logits(op, *ready.entry, step);
     case OpKind::kRoute:
-      return route(op, weights);
+      return route(op, ready.weights);
     case OpKind::kGatherRouted:
       return gather(op, layout().routing.sources_offset);
     case OpKind::kCombineRouted:
       return combine_routed(op);
+    default:
+      return mat_mul_by_vector(op, *ready.entry, ready.weights);
   }
 }
 

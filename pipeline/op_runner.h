@@ -29,11 +29,12 @@ class OpRunner : private OpBinder<CpuBackend> {
   void run(std::span<const ReadyEntry> entries, const StepInput& step);
   // Rows that the step's last kRoute gave to an expert. REQUIRES that there was one.
   std::int64_t routed_rows(std::int32_t expert) const;
+  using OpBinder::buffers_of;
   // What another processor needs of the step's rows.
   const OpBinder<CpuBackend>& binder() const { return *this; }
 
  private:
-  void run_alone(const ComputeEntry& entry, const std::byte* weights, const StepInput& step);
+  void run_on_host(const GraphOp& op, const ReadyEntry& ready, const StepInput& step);
   // op_runner.cpp: what moves rows.
   void fill_angles(const RopeTable& angles, std::int64_t offset, std::int64_t row,
                    std::int64_t position);

@@ -41,9 +41,17 @@ std::size_t least_entries(const LayerGraph& graph) {
   return static_cast<std::size_t>(n);
 }
 
-bool adds_to_out(const GraphOp& op) {
-  return op.accumulate || op.kind == OpKind::kAdd || op.kind == OpKind::kAddBias ||
-         op.kind == OpKind::kCombineRouted;
+// Whether what it leaves in the columns of `out` depends on what was there: it adds, or leaves out
+// columns between its vectors.
+bool keeps_out(const LayerGraph& graph, const GraphOp& op) {
+  if (!op.out.present()) return false;
+  if (op.accumulate || op.kind == OpKind::kAdd || op.kind == OpKind::kAddBias ||
+      op.kind == OpKind::kCombineRouted) {
+    return true;
+  }
+  const Columns columns = columns_of(graph, op.out);
+  return graph.buffer(op.out.buffer).kind == BufferKind::kF32 &&
+         columns.end - columns.first > op.out.vectors * graph.width_of(op.out);
 }
 
 class PlanWriter {
@@ -78,6 +86,7 @@ class PlanWriter {
   std::int32_t next_entry() const { return static_cast<std::int32_t>(plan_.compute.size()); }
 
   void add_plain(std::int32_t op);
+  void add_whole(ComputeEntry entry);
   void add_route(std::int32_t op);
   void add_experts(std::int32_t op);
   void add_weighted(std::int32_t op);
@@ -124,23 +133,27 @@ void PlanWriter::add(std::int32_t op) {
   }
 }
 
-// An op without a weight; by both where it prepares the input of a split product.
+// An op without a weight.
 void PlanWriter::add_plain(std::int32_t op) {
   ComputeEntry entry;
   entry.op = op;
-  const Site at = site(op);
+  add_whole(entry);
+}
+
+// By the one processor of its site, or by both. What both read is there before either writes: an op
+// may work in place.
+void PlanWriter::add_whole(ComputeEntry entry) {
+  const Site at = site(entry.op);
+  const std::int32_t first = next_entry();
   for (const Processor on : {Processor::kGpu, Processor::kCpu}) {
     if (at == (on == Processor::kGpu ? Site::kCpu : Site::kGpu)) continue;
     entry.processor = on;
-    note_reads(entry, next_entry());
+    note_reads(entry, first);
     plan_.compute.push_back(entry);
   }
-  if (at == Site::kSplit) {
-    const GraphOp& graph_op = op_at(op);
-    places_.both_wrote(graph_op.out.buffer, written_columns(graph_op, entry));
-  } else {
-    note_writes(entry);
-  }
+  if (at != Site::kSplit) return note_writes(entry);
+  const GraphOp& graph_op = op_at(entry.op);
+  places_.both_wrote(graph_op.out.buffer, columns_of(graph_, graph_op.out));
 }
 
 // What depends on it is what comes until the next one.
@@ -176,21 +189,24 @@ void PlanWriter::add_experts(std::int32_t op) {
   }
 }
 
-// The GPU's rows first: it works on them while the CPU works on its own. A weight of one block is
-// never split: both take it, where both have it.
+// The GPU's rows first: it works on them while the CPU works on its own.
 void PlanWriter::add_weighted(std::int32_t op) {
   const Site at = site(op);
-  if (at != Site::kSplit) {
-    return add_rows(op, at == Site::kGpu ? Processor::kGpu : Processor::kCpu, true);
-  }
   const GraphOp& graph_op = op_at(op);
-  if (graph_op.kind == OpKind::kMatMul) {
+  if (at != Site::kSplit) {
+    add_rows(op, at == Site::kGpu ? Processor::kGpu : Processor::kCpu, true);
+  } else if (graph_op.kind == OpKind::kMatMul) {
     add_rows(op, Processor::kGpu, false);
     add_rows(op, Processor::kCpu, false);
-    return;
+  } else {  // a vector, which both have
+    ComputeEntry entry;
+    entry.op = op;
+    entry.blocks = blocks_.of_tensor(graph_op.weight);
+    entry.n_rows = 1;
+    for (const Processor on : {Processor::kGpu, Processor::kCpu})
+      WINDLASS_CHECK(entry.blocks.count == 1 && is_pinned(on, entry.blocks.first), graph_op.label);
+    add_whole(entry);
   }
-  for (const Processor on : {Processor::kGpu, Processor::kCpu}) add_rows(op, on, true);
-  places_.both_wrote(graph_op.out.buffer, columns_of(graph_, graph_op.out));
 }
 
 // Entries for the weight's rows on one processor: all, or those that are its own in a split.
@@ -302,7 +318,7 @@ void PlanWriter::note_reads(const ComputeEntry& entry, std::int32_t index) {
     if (!view->present()) continue;
     places_.read(view->buffer, read_columns(*view, entry), entry.processor, index);
   }
-  if (!adds_to_out(op)) return;
+  if (!keeps_out(graph_, op)) return;
   places_.read(op.out.buffer, written_columns(op, entry), entry.processor, index);
 }
 

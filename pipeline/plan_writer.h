@@ -15,8 +15,8 @@ namespace windlass {
 // loads in deadline order. with_head: logits are wanted by some row; else the ops on logits rows
 // (and their weights' reads) are left out. decode: a decode step, in which decode_pinned is
 // resident too. REQUIRES of the placement's sites: kCpu for ops that fetch rows, route, gather or
-// combine experts, or hand out logits; no kSplit where rows of the weight are inputs; appends and
-// attention where the layer's KV is.
+// combine experts, or hand out logits; no kSplit where rows of the weight are inputs, or of a
+// vector that is not pinned in both tiers; appends and attention where the layer's KV is.
 Plan make_plan(const LayerGraph& graph, const BlockTable& blocks, const Placement& placement,
                bool with_head, bool decode = false);
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "src/ops/op_args.h"
@@ -21,14 +22,17 @@ struct KvShape {
   KvTypes types;
   bool values_in_keys = false;      // a value is the first value_dim elements of its key
   std::int64_t page_bytes() const;  // one page of one layer: K and V, or K alone
-  std::int64_t size_bytes(
-      std::int64_t context_tokens) const;  // all layers, rounded up to pages, 4 KiB each end
+  std::int64_t layer_bytes(std::int64_t context_tokens) const;  // in whole pages of tokens
+  std::int64_t size_bytes(std::int64_t context_tokens) const;   // all layers, rounded up to 4 KiB
   std::int64_t table_bytes(std::int64_t context_tokens) const;  // heap: the page tables
 };
 
 // One sequence's KV: reserve, commit and roll back. Owner-thread.
 class KvPages {
  public:
+  // layer_memory: for each layer, where its layer_bytes(context_tokens) lie, of whichever tier.
+  KvPages(const KvShape& shape, std::int64_t context_tokens,
+          std::span<std::byte* const> layer_memory);
   // Carves size_bytes(context_tokens) under Tag::kKv.
   KvPages(const KvShape& shape, std::int64_t context_tokens, Arena& arena, Budget& budget);
   // Room for n more tokens after the committed ones. Error(kNoSpace) naming context, used and asked

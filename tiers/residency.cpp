@@ -34,6 +34,12 @@ const Residency::Entry& Residency::entry(BlockId id) const {
 
 BlockState Residency::state(BlockId id) const { return entry(id).state; }
 
+const std::byte* Residency::address(BlockId id) const {
+  const Entry& block = entry(id);
+  WINDLASS_CHECK(block.state != BlockState::kAbsent, index_of(id));
+  return block.address;
+}
+
 void Residency::begin_load(BlockId id, std::byte* address) {
   Entry& block = entry(id);
   WINDLASS_CHECK(block.state == BlockState::kAbsent, index_of(id), static_cast<int>(block.state));

@@ -46,6 +46,8 @@ class Residency {
   // REQUIRES present.
   Lease lease(BlockId id);
   std::int32_t leases(BlockId id) const;
+  // Where its bytes are, or will be. REQUIRES not absent.
+  const std::byte* address(BlockId id) const;
   std::int64_t size_bytes() const;
 
  private:

@@ -28,7 +28,7 @@ TierManager::TierManager(const TensorTable& tensors, const BlockTable& blocks,
                          const TierManagerOptions& options)
     : tensors_(tensors),
       blocks_(blocks),
-      link_(store, engine, options.max_runs + kRowReads, options.request_bytes),
+      link_(store, engine, options.max_runs + kRowReads + kOtherReads, options.request_bytes),
       residency_(static_cast<std::int64_t>(blocks.blocks().size())),
       observer_(options.observer),
       runs_(static_cast<std::size_t>(options.max_runs)) {

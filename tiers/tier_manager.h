@@ -15,11 +15,13 @@
 #include "tiers/disk_store.h"
 #include "tiers/io_engine.h"
 #include "tiers/residency.h"
+#include "tiers/run_loader.h"
 #include "tiers/transfer.h"
 
 namespace windlass {
 
-// Told when a run has arrived: which of the max_runs places it held, and when it was asked for and when it was there (now_s).
+// Told when a run has arrived: which of the max_runs places it held, and when it was asked for and
+// when it was there (now_s).
 using RunObserver = std::function<void(int place, double begin_s, double end_s)>;
 
 struct TierManagerOptions {
@@ -31,28 +33,25 @@ struct TierManagerOptions {
 
 // Owner-thread. No allocation after construction. Tables, store, engine and every destination
 // outlive it; leases do not.
-class TierManager {
+class TierManager final : public RunLoader {
  public:
   TierManager(const TensorTable& tensors, const BlockTable& blocks, const DiskStore& store,
               IoEngine& engine, const TierManagerOptions& options);
 
-  // Starts loading `run` into `destination` (run.aligned.size_bytes, kDirectAlignment aligned).
-  // Lower deadline first; kUrgent is for fetch_rows. False when too many runs are in flight: poll()
-  // and try again. Blocks become `loading`; they stay absent when it throws. REQUIRES all blocks
-  // absent.
-  bool start_load(const Run& run, std::byte* destination, std::int64_t deadline);
+  // Into host memory that is kDirectAlignment aligned. kUrgent is for fetch_rows. Where it says
+  // false, poll() and try again.
+  bool start_load(const Run& run, std::byte* destination, std::int64_t deadline) override;
   // Drains completions without waiting; blocks whose bytes arrived become `present`. Throws
   // Error(kIo) if a read failed.
   void poll();
   bool present(BlockId id) const { return residency_.state(id) == BlockState::kPresent; }
-  BlockState state(BlockId id) const { return residency_.state(id); }
+  BlockState state(BlockId id) const override { return residency_.state(id); }
   // Waits, asleep, for a block that is loading; other runs go on meanwhile. REQUIRES not absent.
   // Throws as poll() does.
   void wait_present(BlockId id);
   Lease lease(BlockId id) { return residency_.lease(id); }
-  // Makes all blocks of a loaded run absent; a run still loading is cancelled, which waits for its
-  // reads in flight. REQUIRES no lease on them; a loading run is dropped as it was started.
-  void drop(const Run& run);
+  // Waits for the reads in flight of a run still loading.
+  void drop(const Run& run) override;
 
   // Loads many runs at their places and waits, several at a time; progress(bytes done) is called
   // now and then and may throw. All or nothing: when a read fails or progress throws, all of them
@@ -75,6 +74,10 @@ class TierManager {
   std::int64_t row_staging_bytes(TensorId tensor) const;
 
   LinkStats disk_to_host() const { return link_.stats(); }
+  // For reads into memory that is not of the host tier: on their way to VRAM. No more than
+  // kOtherReads transfers at once.
+  DiskLink& link() { return link_; }
+  static constexpr int kOtherReads = 16;
   std::int64_t size_bytes() const;  // heap bytes of the tables
 
  private:

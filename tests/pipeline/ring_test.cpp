@@ -4,6 +4,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/fault_io_engine.h"
 #include "tests/tiers/model_fixture.h"
+#include "tiers/tier_manager.h"
 
 namespace windlass {
 namespace {

@@ -1,0 +1,41 @@
+// The VRAM of one session: its budget, and the arena, carved as the placement says.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "pipeline/schedule.h"
+#include "src/device/device.h"
+#include "tiers/budget.h"
+#include "tiers/kv_pages.h"
+
+namespace windlass {
+
+// Thread-compatible. Addresses are the device's.
+class VramMemory {
+ public:
+  // Error(kNoSpace) when the placement does not fit limit_bytes, or the device refuses.
+  VramMemory(Device& device, const VramPlacement& placement, const KvShape& kv,
+             std::int64_t context_tokens, std::int64_t limit_bytes);
+
+  std::byte* pinned() const { return arena_.at(pinned_); }
+  std::byte* ring() const { return arena_.at(ring_); }
+  std::byte* activations() const { return arena_.at(activations_); }
+  std::byte* tables() const { return arena_.at(tables_); }
+  // Where a sequence's keys and values of a layer lie; null for layers homed in the host.
+  std::byte* kv_layer(std::int64_t sequence, std::int64_t layer) const;
+  const Budget& budget() const { return budget_; }
+
+ private:
+  ArenaRange carve(Tag tag, std::int64_t size_bytes);
+
+  const VramPlacement& placement_;
+  std::int64_t layer_bytes_;
+  Budget budget_;
+  DeviceArena arena_;
+  std::vector<Reservation> reservations_;
+  ArenaRange pinned_, ring_, activations_, tables_, kv_;
+};
+
+}  // namespace windlass
