@@ -5,6 +5,7 @@
 
 #include "pipeline/expert_runs.h"
 #include "src/base/units.h"
+#include "src/ops/op_args.h"
 
 namespace windlass {
 namespace {
@@ -17,9 +18,9 @@ CostModel::CostModel(const CostModelParts& parts) : parts_(parts) {
   for (const GraphOp& op : parts_.graph.ops) n_chosen_ = std::max(n_chosen_, op.n_chosen);
 }
 
-std::int64_t CostModel::rows_of(const GraphOp& op, const StepLoad& load) const {
-  if (op.rows == RowSet::kRouted) return load.rows * n_chosen_;
-  return op.rows == RowSet::kTokens ? load.rows : load.logits_rows;
+std::int64_t CostModel::rows_of(RowSet rows, const StepLoad& load) const {
+  if (rows == RowSet::kRouted) return load.rows * n_chosen_;
+  return rows == RowSet::kTokens ? load.rows : load.logits_rows;
 }
 
 double CostModel::played_share(const ComputeEntry& entry, const StepLoad& load) const {
@@ -41,7 +42,7 @@ double CostModel::experts_s(const GraphOp& op, const ComputeEntry& entry,
 
 double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) const {
   const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
-  const std::int64_t rows = rows_of(op, load);
+  const std::int64_t rows = rows_of(op.rows, load);
   const double overhead = parts_.profile.op_overhead_s;
   if (has_experts(op)) return experts_s(op, entry, load);
   if (op.kind == OpKind::kMatMul) return overhead + mat_mul_s(op, entry, rows);
@@ -54,13 +55,68 @@ double CostModel::compute_s(const ComputeEntry& entry, const StepLoad& load) con
     return ratio(static_cast<double>(rows * entry.n_rows) * sizeof(float),
                  parts_.profile.dram_bytes_per_s);
   }
-  // Elementwise: one or two inputs and an output of f32, mostly from cache: 8 bytes an element at
-  // DRAM speed is generous.
+  return overhead + ratio(elementwise_bytes(op, entry, load), parts_.profile.dram_bytes_per_s);
+}
+
+// One or two inputs and an output of f32, mostly from cache: 8 bytes an element at the speed of
+// memory is generous.
+double CostModel::elementwise_bytes(const GraphOp& op, const ComputeEntry& entry,
+                                    const StepLoad& load) const {
   const View& view = op.in.present() ? op.in : op.out;
   const std::int64_t width = parts_.graph.buffer(view.buffer).tiled
                                  ? entry.n_rows
                                  : view.vectors * parts_.graph.width_of(view);
-  return overhead + ratio(8.0 * static_cast<double>(rows * width), parts_.profile.dram_bytes_per_s);
+  return 8.0 * static_cast<double>(rows_of(op.rows, load) * width);
+}
+
+double CostModel::gpu_s(const ComputeEntry& entry, const StepLoad& load) const {
+  const GraphOp& op = parts_.graph.ops[static_cast<std::size_t>(entry.op)];
+  const GpuProfile& rates = gpu();
+  if (op.kind == OpKind::kMatMul) {
+    const BufferKind form = parts_.graph.buffer(op.in.buffer).kind;
+    const double ops_per_s = form == BufferKind::kQ8     ? rates.int8_ops_per_s
+                             : form == BufferKind::kBf16 ? rates.f16_ops_per_s
+                                                         : rates.f32_ops_per_s;
+    const OpWork product = work(entry, load);
+    return rates.op_overhead_s + std::max(ratio(product.weight_bytes, rates.vram_bytes_per_s),
+                                          ratio(product.ops(), ops_per_s));
+  }
+  if (op.kind == OpKind::kAttention) {
+    const OpWork attention = attention_work(op, load);
+    return rates.op_overhead_s + std::max(ratio(attention.kv_bytes, rates.vram_bytes_per_s),
+                                          ratio(attention.f32_ops, rates.f16_ops_per_s));
+  }
+  return rates.op_overhead_s + ratio(elementwise_bytes(op, entry, load), rates.vram_bytes_per_s);
+}
+
+double CostModel::slowdown(const ComputeEntry& entry, const StepLoad& load, bool disk_busy,
+                           double copied_bytes_per_s) const {
+  constexpr double kMostShare = 0.5;
+  const double dram = parts_.profile.dram_bytes_per_s;
+  const double disk_share =
+      disk_busy ? std::min(ratio(2.0 * parts_.profile.disk_bytes_per_s, dram), kMostShare) : 0;
+  const double by_disk = 1.0 / (1.0 - disk_share);
+  if (copied_bytes_per_s <= 0 || dram <= 0) return by_disk;
+  const double wanted = ratio(work(entry, load).bytes(), compute_s(entry, load)) / by_disk;
+  const double left = std::max(dram / by_disk - copied_bytes_per_s, (1 - kMostShare) * dram / 2);
+  return by_disk * std::max(1.0, wanted / left);
+}
+
+std::int64_t CostModel::move_bytes(const BufferMove& move, const StepLoad& load) const {
+  const BufferSpec& buffer = parts_.graph.buffer(move.buffer);
+  const std::int64_t rows = rows_of(buffer.rows, load);
+  if (buffer.kind == BufferKind::kQ8) return rows * buffer.vectors * q8_row_bytes(buffer.width);
+  if (buffer.kind == BufferKind::kBf16) return rows * buffer.vectors * bf16_row_bytes(buffer.width);
+  const std::int64_t columns = move.n_columns > 0 ? move.n_columns : buffer.width;
+  return rows * columns * static_cast<std::int64_t>(sizeof(float));
+}
+
+double CostModel::h2d_s(std::int64_t size_bytes) const {
+  return ratio(static_cast<double>(size_bytes), gpu().h2d_bytes_per_s);
+}
+
+double CostModel::d2h_s(std::int64_t size_bytes) const {
+  return ratio(static_cast<double>(size_bytes), gpu().d2h_bytes_per_s);
 }
 
 double CostModel::mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const {
@@ -108,7 +164,7 @@ OpWork CostModel::work(const ComputeEntry& entry, const StepLoad& load) const {
   const TensorInfo& tensor = parts_.tensors.at(op.weight);
   const double rows = has_experts(op) ? static_cast<double>(load.rows * op.n_chosen) /
                                             static_cast<double>(op.n_stacked)
-                                      : static_cast<double>(rows_of(op, load));
+                                      : static_cast<double>(rows_of(op.rows, load));
   work.weight_bytes =
       played_share(entry, load) * static_cast<double>(entry.n_rows * tensor.row_bytes());
   const bool int8 = parts_.graph.buffer(op.in.buffer).kind == BufferKind::kQ8;
@@ -123,13 +179,6 @@ OpWork& OpWork::operator+=(const OpWork& other) {
   int8_ops += other.int8_ops;
   f32_ops += other.f32_ops;
   return *this;
-}
-
-double CostModel::contention() const {
-  constexpr double kMostShare = 0.5;
-  const double share =
-      ratio(2.0 * parts_.profile.disk_bytes_per_s, parts_.profile.dram_bytes_per_s);
-  return 1.0 / (1.0 - std::min(share, kMostShare));
 }
 
 double CostModel::read_s(std::int64_t size_bytes) const {

@@ -49,10 +49,22 @@ class CostModel {
   // What the entry moves and computes, experts as expected: products and attention; other ops touch
   // what is in cache.
   OpWork work(const ComputeEntry& entry, const StepLoad& load) const;
-  // By how much an op takes longer while the link is busy: each byte that arrives takes DRAM's
-  // bandwidth twice, as it is written and as it is read again, and ops live from the same
-  // bandwidth.
-  double contention() const;
+  // Seconds of one entry on the GPU, its weights and keys being in VRAM: products take the longer
+  // of their weights' bytes and their operations. REQUIRES a profile with a GPU, no experts.
+  double gpu_s(const ComputeEntry& entry, const StepLoad& load) const;
+  // By how much an entry of the CPU takes longer while bytes arrive, since all live from the same
+  // DRAM. Each byte from disk takes its bandwidth twice, as it is written and as it is read again,
+  // and ops are slowed in proportion. A byte that is copied to or from VRAM takes it once; an op
+  // that has to read more than copies leave is slowed to that.
+  double slowdown(const ComputeEntry& entry, const StepLoad& load, bool disk_busy,
+                  double copied_bytes_per_s) const;
+  // Bytes that a move copies.
+  std::int64_t move_bytes(const BufferMove& move, const StepLoad& load) const;
+  // Seconds that a copy occupies its link.
+  double h2d_s(std::int64_t size_bytes) const;
+  double d2h_s(std::int64_t size_bytes) const;
+  const Profile& profile() const { return parts_.profile; }
+  const GpuProfile& gpu() const { return *parts_.profile.gpu; }
   // Seconds that a read of this size occupies the disk link.
   double read_s(std::int64_t size_bytes) const;
   double read_latency_s() const { return parts_.profile.disk_latency_s; }
@@ -63,7 +75,9 @@ class CostModel {
                              bool embedding_resident) const;
 
  private:
-  std::int64_t rows_of(const GraphOp& op, const StepLoad& load) const;
+  std::int64_t rows_of(RowSet rows, const StepLoad& load) const;
+  double elementwise_bytes(const GraphOp& op, const ComputeEntry& entry,
+                           const StepLoad& load) const;
   double experts_s(const GraphOp& op, const ComputeEntry& entry, const StepLoad& load) const;
   double mat_mul_s(const GraphOp& op, const ComputeEntry& entry, std::int64_t rows) const;
   OpWork attention_work(const GraphOp& op, const StepLoad& load) const;

@@ -27,13 +27,14 @@ std::int64_t size_of(const BlockTable& blocks, BlockId id) {
   return blocks.at(id).extent.size_bytes;
 }
 
-// Of a small tensor. (A stack of small matrices is cut into small blocks and may be large.)
-bool is_small(const BlockTable& blocks, BlockId id) {
-  if (size_of(blocks, id) >= kSmallBytes) return false;
-  const BlockRange tensor = blocks.of_tensor(blocks.at(id).tensor);
-  const BlockId last{index_of(tensor.first) + tensor.count - 1};
-  return blocks.at(last).extent.end_bytes() - blocks.at(tensor.first).extent.offset_bytes <
-         kSmallBytes;
+// Touched blocks that the host is to have, in execution order.
+std::vector<BlockId> host_blocks(const LayerGraph& graph, const BlockTable& blocks,
+                                 const HostNeeds& needs) {
+  std::vector<BlockId> wanted = touched_blocks(graph, blocks);
+  if (needs.in_vram == nullptr) return wanted;
+  std::erase_if(
+      wanted, [&](BlockId id) { return (*needs.in_vram)[static_cast<std::size_t>(index_of(id))]; });
+  return wanted;
 }
 
 std::int64_t slot_bytes_for(const BlockTable& blocks, const std::vector<BlockId>& streamed) {
@@ -50,13 +51,15 @@ Placement fixed_parts(const HostNeeds& needs) {
   placement.activation_bytes = align_up(needs.activation_bytes, kDirectAlignment);
   placement.kv_bytes = align_up(needs.kv_bytes, kDirectAlignment);
   placement.table_bytes = needs.table_bytes;
+  placement.vram.staging_slots = needs.vram_staging_slots;
+  placement.vram.staging_slot_bytes = needs.vram_staging_slot_bytes;
   return placement;
 }
 
 std::variant<Placement, Infeasible> place_all(const LayerGraph& graph, const BlockTable& blocks,
                                               const HostNeeds& needs) {
   PinnedSet all(blocks);
-  for (const BlockId id : touched_blocks(graph, blocks)) all.add(id);
+  for (const BlockId id : host_blocks(graph, blocks, needs)) all.add(id);
   for (const Run& run : expert_runs(graph, blocks)) {
     for (std::int32_t i = 0; i < run.blocks.count; ++i) {
       const BlockId id{index_of(run.blocks.first) + i};
@@ -77,7 +80,7 @@ class Placer {
   Placer(const LayerGraph& graph, const BlockTable& blocks, const HostNeeds& needs,
          const SlotCounts& slots)
       : blocks_(blocks), needs_(needs), small_(blocks) {
-    for (const BlockId id : touched_blocks(graph, blocks)) {
+    for (const BlockId id : host_blocks(graph, blocks, needs)) {
       if (slots.ring == 0 || is_small(blocks, id)) {
         small_.add(id);
       } else {
@@ -223,6 +226,14 @@ Placement Placer::soonest(const StepTime& step_s) const {
 }
 
 }  // namespace
+
+bool is_small(const BlockTable& blocks, BlockId id) {
+  if (size_of(blocks, id) >= kSmallBytes) return false;
+  const BlockRange tensor = blocks.of_tensor(blocks.at(id).tensor);
+  const BlockId last{index_of(tensor.first) + tensor.count - 1};
+  return blocks.at(last).extent.end_bytes() - blocks.at(tensor.first).extent.offset_bytes <
+         kSmallBytes;
+}
 
 std::vector<BlockId> touched_blocks(const LayerGraph& graph, const BlockTable& blocks) {
   std::vector<BlockId> touched;

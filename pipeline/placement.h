@@ -25,8 +25,13 @@ struct HostNeeds {
   std::int64_t staging_bytes = 0, activation_bytes = 0, kv_bytes = 0, table_bytes = 0;
   // Of the activations: what a decode step leaves unused, at their end.
   std::int64_t reusable_activation_bytes = 0;
+  // What blocks pass through on their way to VRAM.
+  std::int64_t vram_staging_slots = 0, vram_staging_slot_bytes = 0;
+  // By block: those of VRAM that the host need not hold. Null: none.
+  const std::vector<bool>* in_vram = nullptr;
   std::int64_t fixed_bytes() const {
-    return staging_bytes + activation_bytes + kv_bytes + table_bytes;
+    return staging_bytes + activation_bytes + kv_bytes + table_bytes +
+           vram_staging_slots * vram_staging_slot_bytes;
   }
 };
 
@@ -38,6 +43,10 @@ struct Infeasible {
 // The weight blocks that every step touches wholly, in order of first use: all but rows fetched
 // singly and experts.
 std::vector<BlockId> touched_blocks(const LayerGraph& graph, const BlockTable& blocks);
+
+// Whether the block is of a small tensor, which is not worth streaming. (A stack of small matrices
+// is cut into small blocks and may be large.)
+bool is_small(const BlockTable& blocks, BlockId id);
 
 // Slots of the ring (0: no ring, all dense weights are pinned or it is infeasible) and of the
 // expert cache (0: experts are pinned too, or there are none; else at least so many, and more where

@@ -196,6 +196,9 @@ void PlanWriter::add_weighted(std::int32_t op) {
   if (at != Site::kSplit) {
     add_rows(op, at == Site::kGpu ? Processor::kGpu : Processor::kCpu, true);
   } else if (graph_op.kind == OpKind::kMatMul) {
+    // The CPU's input leaves before the GPU begins, not when it has ended.
+    places_.read(graph_op.in.buffer, columns_of(graph_, graph_op.in), Processor::kCpu,
+                 next_entry());
     add_rows(op, Processor::kGpu, false);
     add_rows(op, Processor::kCpu, false);
   } else {  // a vector, which both have

@@ -16,8 +16,9 @@ namespace windlass {
 
 struct Candidate {
   Placement placement;
-  Prediction decode;  // one decode step
-  std::string name;   // "all pinned", "8 ring slots"
+  Prediction decode;     // one decode step
+  std::string name;      // "all pinned", "8 ring slots"
+  double prefill_s = 0;  // of a micro-batch, where there is a GPU
 };
 
 // All candidates that fit, the one to take first: everything pinned; else all but experts, with a

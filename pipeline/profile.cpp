@@ -19,7 +19,23 @@
 namespace windlass {
 namespace {
 
-constexpr int kProfileVersion = 5;
+constexpr int kProfileVersion = 6;
+
+struct GpuFigure {
+  const char* key;
+  double GpuProfile::*figure;
+};
+constexpr GpuFigure kGpuFigures[] = {
+    {"vram_bytes_per_s", &GpuProfile::vram_bytes_per_s},
+    {"h2d_bytes_per_s", &GpuProfile::h2d_bytes_per_s},
+    {"d2h_bytes_per_s", &GpuProfile::d2h_bytes_per_s},
+    {"h2d_latency_s", &GpuProfile::h2d_latency_s},
+    {"d2h_latency_s", &GpuProfile::d2h_latency_s},
+    {"f16_ops_per_s", &GpuProfile::f16_ops_per_s},
+    {"int8_ops_per_s", &GpuProfile::int8_ops_per_s},
+    {"f32_ops_per_s", &GpuProfile::f32_ops_per_s},
+    {"op_overhead_s", &GpuProfile::op_overhead_s},
+};
 
 nlohmann::json rates_json(const std::array<MatMulRates, kDTypeCount>& rates) {
   nlohmann::json json = nlohmann::json::object();
@@ -72,6 +88,20 @@ class Reader {
   const std::string& path_;
 };
 
+GpuProfile parse_gpu(const Reader& reader, const nlohmann::json& json) {
+  GpuProfile gpu;
+  gpu.name = json.value("name", "");
+  gpu.vram_bytes = static_cast<std::int64_t>(reader.positive(json, "vram_bytes"));
+  for (const auto& [key, figure] : kGpuFigures) gpu.*figure = reader.positive(json, key);
+  return gpu;
+}
+
+nlohmann::json gpu_json(const GpuProfile& gpu) {
+  nlohmann::json json = {{"name", gpu.name}, {"vram_bytes", gpu.vram_bytes}};
+  for (const auto& [key, figure] : kGpuFigures) json[key] = gpu.*figure;
+  return json;
+}
+
 Profile parse_profile(const nlohmann::json& json, const std::string& path) {
   if (!json.is_object() || json.value("version", 0) != kProfileVersion) {
     fail(ErrorCode::kBadFile, "{}: not a profile of version {}; run windlass profile -o {}", path,
@@ -89,12 +119,16 @@ Profile parse_profile(const nlohmann::json& json, const std::string& path) {
   profile.attention_ops_per_s = reader.positive(cpu, "attention_ops_per_s");
   reader.rates(cpu.value("int8", nlohmann::json::object()), profile.int8);
   reader.rates(cpu.value("exact", nlohmann::json::object()), profile.exact);
-  profile.dram_bytes_per_s = reader.positive(reader.object("dram"), "bytes_per_s");
+  const nlohmann::json& dram = reader.object("dram");
+  profile.dram_bytes_per_s = reader.positive(dram, "bytes_per_s");
+  profile.ram_bytes = static_cast<std::int64_t>(reader.positive(dram, "size_bytes"));
   profile.disk_path = disk.value("path", "");
   profile.disk_direct = disk.value("direct", true);
   profile.disk_bytes_per_s = reader.positive(disk, "bytes_per_s");
   profile.disk_latency_s = reader.positive(disk, "latency_s");
   profile.disk_small_read_s = reader.positive(disk, "small_read_s");
+  profile.estimated = json.value("estimated", false);
+  if (json.contains("gpu")) profile.gpu = parse_gpu(reader, reader.object("gpu"));
   return profile;
 }
 
@@ -127,23 +161,27 @@ std::string cpu_model_name() {
 }
 
 nlohmann::json to_json(const Profile& profile) {
-  return {{"version", kProfileVersion},
-          {"cpu",
-           {{"name", profile.cpu},
-            {"isa", profile.isa},
-            {"threads", profile.threads},
-            {"op_overhead_s", profile.op_overhead_s},
-            {"attention_bytes_per_s", profile.attention_bytes_per_s},
-            {"attention_ops_per_s", profile.attention_ops_per_s},
-            {"int8", rates_json(profile.int8)},
-            {"exact", rates_json(profile.exact)}}},
-          {"dram", {{"bytes_per_s", profile.dram_bytes_per_s}}},
-          {"disk",
-           {{"path", profile.disk_path},
-            {"direct", profile.disk_direct},
-            {"bytes_per_s", profile.disk_bytes_per_s},
-            {"latency_s", profile.disk_latency_s},
-            {"small_read_s", profile.disk_small_read_s}}}};
+  nlohmann::json json = {
+      {"version", kProfileVersion},
+      {"cpu",
+       {{"name", profile.cpu},
+        {"isa", profile.isa},
+        {"threads", profile.threads},
+        {"op_overhead_s", profile.op_overhead_s},
+        {"attention_bytes_per_s", profile.attention_bytes_per_s},
+        {"attention_ops_per_s", profile.attention_ops_per_s},
+        {"int8", rates_json(profile.int8)},
+        {"exact", rates_json(profile.exact)}}},
+      {"dram", {{"bytes_per_s", profile.dram_bytes_per_s}, {"size_bytes", profile.ram_bytes}}},
+      {"disk",
+       {{"path", profile.disk_path},
+        {"direct", profile.disk_direct},
+        {"bytes_per_s", profile.disk_bytes_per_s},
+        {"latency_s", profile.disk_latency_s},
+        {"small_read_s", profile.disk_small_read_s}}}};
+  if (profile.gpu) json["gpu"] = gpu_json(*profile.gpu);
+  if (profile.estimated) json["estimated"] = true;
+  return json;
 }
 
 Profile read_profile(const std::string& path) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 #include "cpu_kernels/op_table.h"
@@ -23,11 +24,24 @@ struct MatMulRates {
   double unpack_weights_per_s = 0, panel_weights_per_s = 0;
 };
 
+// A GPU and the links to it: rates as achieved, not as promised.
+struct GpuProfile {
+  std::string name;
+  std::int64_t vram_bytes = 0;
+  double vram_bytes_per_s = 0;
+  double h2d_bytes_per_s = 0, d2h_bytes_per_s = 0;  // large copies of pinned memory
+  double h2d_latency_s = 0, d2h_latency_s = 0;      // of a copy, beyond its share of that rate
+  // Products at many rows: dequantised to f16, with 8-bit activations, in f32.
+  double f16_ops_per_s = 0, int8_ops_per_s = 0, f32_ops_per_s = 0;
+  double op_overhead_s = 0;  // of one op on a stream
+};
+
 struct Profile {
   std::string cpu;  // model name
   std::string isa;
   int threads = 0;
   double dram_bytes_per_s = 0;                   // plain read, all threads
+  std::int64_t ram_bytes = 0;                    // that the machine has
   double op_overhead_s = 0;                      // one empty op over the team
   std::array<MatMulRates, kDTypeCount> int8{};   // rounded activations: q8, for BF16 weights bf16
   std::array<MatMulRates, kDTypeCount> exact{};  // f32 activations
@@ -39,6 +53,8 @@ struct Profile {
   double disk_latency_s = 0;     // of a 1 MiB read alone, beyond its share of that rate
   double disk_small_read_s = 0;  // one 4 KiB direct read
   bool disk_direct = true;
+  std::optional<GpuProfile> gpu;  // none: a machine without, or one whose GPU is not measured
+  bool estimated = false;         // from data sheets: nobody has measured this machine
 };
 
 struct ProfileOptions {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pipeline/disk_probe.h"
+#include "pipeline/memory_limits.h"
 #include "pipeline/profile.h"
 #include "src/base/clock.h"
 #include "src/base/units.h"
@@ -258,6 +259,7 @@ Profile measure_profile(const ProfileOptions& options,
   profile.cpu = cpu_model_name();
   profile.isa = isa_name(options.isa);
   profile.threads = options.threads;
+  profile.ram_bytes = read_memory_limits().total_bytes;
   report(0.0, "disk");
   Team team(options.threads);
   measure_disk(options, profile, team, memory.first(kDiskProbeBytes));

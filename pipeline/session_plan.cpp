@@ -1,7 +1,10 @@
 #include "pipeline/session_plan.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "pipeline/gpu_tables.h"
+#include "pipeline/planner_tiers.h"
 #include "src/base/error.h"
 #include "src/base/units.h"
 #include "tiers/kv_pages.h"
@@ -113,6 +116,71 @@ HostNeeds host_needs(const SessionPlan& session, const Model& model, const Engin
   return needs;
 }
 
+// Columns of logits that the GPU holds: all of a small step's, so that the head is one product.
+std::int64_t gpu_tile_columns(const SessionPlan& session, const ModelSpec& spec,
+                              std::int64_t logits_rows) {
+  constexpr std::int64_t kMostTileBytes = 16 * kMiB;
+  const std::int64_t fit =
+      kMostTileBytes / (logits_rows * static_cast<std::int64_t>(sizeof(float)));
+  return std::max(session.tile_columns, std::min(spec.n_vocab, fit));
+}
+
+struct StepRows {
+  std::int64_t most, least, logits;
+};
+
+void plan_gpu_memory(SessionPlan& session, const Model& model, const EngineOptions& options,
+                     const StepRows& rows) {
+  const std::int64_t tile = gpu_tile_columns(session, model.spec, rows.logits);
+  session.gpu_layout = make_activation_layout(session.graph, model.spec, rows.most, rows.logits,
+                                              tile, session.context_tokens);
+  session.gpu_decode_layout = make_activation_layout(session.graph, model.spec, rows.least,
+                                                     rows.least, tile, session.context_tokens);
+  TierNeeds& tiers = session.tiers;
+  tiers.host = session.needs;
+  tiers.vram_limit_bytes = options.vram_bytes;
+  tiers.vram_activation_bytes =
+      align_up(std::max(session.gpu_layout.size_bytes, session.gpu_decode_layout.size_bytes),
+               kDirectAlignment);
+  tiers.vram_table_bytes = gpu_table_bytes(session.kv, session.context_tokens, session.n_sequences);
+  tiers.vram_tile_columns = tile;
+  tiers.kv = session.kv;
+  tiers.context_tokens = session.context_tokens;
+  tiers.n_sequences = session.n_sequences;
+  tiers.decode = {rows.least, rows.least, 0, rows.least};
+  tiers.prefill = {rows.most, std::min<std::int64_t>(rows.most, 1), 0, 1};
+}
+
+[[noreturn]] void refuse_vram(const SessionPlan& session, std::int64_t least_bytes) {
+  const std::int64_t least_mib = (least_bytes + kMiB - 1) / kMiB;
+  fail(ErrorCode::kNoSpace,
+       "--vram {} is too small: activations take {}, tables {}, and weights need a ring; the least "
+       "that helps is --vram {}MiB, and --vram 0 computes on the CPU",
+       format_size(session.tiers.vram_limit_bytes),
+       format_size(session.tiers.vram_activation_bytes),
+       format_size(session.tiers.vram_table_bytes), least_mib);
+}
+
+// Those with the GPU and those without, the soonest first.
+std::vector<Candidate> choose_with_gpu(const SessionPlan& session, const CostModelParts& parts,
+                                       const EngineOptions& options,
+                                       std::vector<Candidate> without) {
+  const TierNeeds& needs = session.tiers;
+  const TierPlacer placer(parts, session.blocks, needs);
+  if (needs.vram_limit_bytes < placer.least_vram_bytes())
+    refuse_vram(session, placer.least_vram_bytes());
+  std::vector<Candidate> all =
+      tier_candidates(placer, parts, session.blocks, needs, options.overlap);
+  if (!without.empty()) {
+    Candidate& best = without.front();
+    best.name = "the CPU alone: " + best.name;
+    predict(best, parts, session.blocks, needs.decode, needs.prefill, options.overlap);
+    all.push_back(std::move(best));
+  }
+  sort_candidates(all);
+  return all;
+}
+
 // BF16 weights take bf16 activations where the instruction set multiplies these.
 Activations activations_of(const EngineOptions& options) {
   const bool pairs = cpu_op_table(options.isa).round_rows != nullptr;
@@ -128,6 +196,9 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
   const ModelSpec& spec = model.spec;
   SessionPlan session{build_layer_graph(spec, model.tensors, activations_of(options)),
                       BlockTable(model.tensors, kBlockBytes),
+                      {},
+                      {},
+                      {},
                       {},
                       {},
                       {},
@@ -162,13 +233,22 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                                                  session.tile_columns, session.context_tokens);
   session.needs = host_needs(session, model, options, ram_bytes, rows);
 
-  const CostModel costs({model.tensors, spec, session.graph, profile, options.kv_types});
+  const CostModelParts parts = {model.tensors, spec, session.graph, profile, options.kv_types};
   const StepLoad decode{least_rows, least_rows, 0, least_rows};
-  auto chosen = choose_placement(session.graph, session.blocks, session.needs, costs, decode,
-                                 options.overlap, options.ring_slots);
-  if (const auto* infeasible = std::get_if<Infeasible>(&chosen))
-    refuse(session, ram_bytes, infeasible->least_bytes);
-  session.candidates = std::move(std::get<std::vector<Candidate>>(chosen));
+  auto chosen = choose_placement(session.graph, session.blocks, session.needs, CostModel(parts),
+                                 decode, options.overlap, options.ring_slots);
+  const auto* infeasible = std::get_if<Infeasible>(&chosen);
+  if (infeasible == nullptr) session.candidates = std::get<std::vector<Candidate>>(chosen);
+  if (options.vram_bytes > 0) {
+    if (!profile.gpu) {
+      fail(ErrorCode::kUnsupported,
+           "--vram {}: the profile of this machine says nothing of a GPU; use --vram 0",
+           format_size(options.vram_bytes));
+    }
+    plan_gpu_memory(session, model, options, {rows, least_rows, logits_rows});
+    session.candidates = choose_with_gpu(session, parts, options, std::move(session.candidates));
+  }
+  if (session.candidates.empty()) refuse(session, ram_bytes, infeasible->least_bytes);
   session.with_head = make_plan(session.graph, session.blocks, session.placement(), true);
   session.without_head = make_plan(session.graph, session.blocks, session.placement(), false);
   session.decode = make_plan(session.graph, session.blocks, session.placement(), true, true);
@@ -193,18 +273,33 @@ OpWork step_work(const SessionPlan& session, const Model& model, const Profile& 
   return sum;
 }
 
+namespace {
+
+Bound tier_bound(const SessionPlan& session, const CostModelParts& parts, const StepLoad& load) {
+  return TierPlacer(parts, session.blocks, session.tiers).bound(load);
+}
+
+}  // namespace
+
 StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile,
-                      const StepLoad& load, bool overlap) {
-  const CostModel costs({model.tensors, model.spec, session.graph, profile, session.kv.types});
+                      const StepLoad& load, bool overlap, bool spans) {
+  const CostModelParts parts = {model.tensors, model.spec, session.graph, profile,
+                                session.kv.types};
+  const CostModel costs(parts);
   const Plan& plan = session.plan_for(load.rows, load.logits_rows);
   const Placement& placement = session.placement();
   StepForecast result;
-  result.prediction =
-      simulate(plan, costs, load,
-               simulator_options(placement, session.experts, overlap, session.embedding_resident,
-                                 &plan == &session.decode));
-  result.bound = make_bound(plan, session.blocks, costs, load, session.needs.limit_bytes,
-                            session.embedding_resident);
+  SimulatorOptions simulated = simulator_options(
+      placement, session.experts, overlap, session.embedding_resident, &plan == &session.decode);
+  simulated.blocks = &session.blocks;
+  simulated.spans = spans;
+  result.prediction = simulate(plan, costs, load, simulated);
+  if (placement.vram.in_use()) {
+    result.bound = tier_bound(session, parts, load);
+  } else {
+    result.bound = make_bound(plan, session.blocks, costs, load, session.needs.limit_bytes,
+                              session.embedding_resident);
+  }
   return result;
 }
 

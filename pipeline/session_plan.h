@@ -9,6 +9,7 @@
 #include "pipeline/activations.h"
 #include "pipeline/engine.h"
 #include "pipeline/expert_runs.h"
+#include "pipeline/placement_vram.h"
 #include "pipeline/planner.h"
 #include "tiers/kv_pages.h"
 
@@ -20,7 +21,10 @@ struct SessionPlan {
   std::vector<Run> experts;  // expert_runs(): what the expert cache may hold
   KvShape kv;
   ActivationLayout layout, decode_layout;  // of a micro-batch, of a row for each sequence
+  // The GPU's own, alike but for the columns of logits held at once; empty without a GPU.
+  ActivationLayout gpu_layout, gpu_decode_layout;
   HostNeeds needs;
+  TierNeeds tiers;                       // with a GPU
   std::int64_t context_tokens = 0;       // as asked for: the KV cache is in whole pages
   std::int64_t n_sequences = 1;          // each with a context of its own
   std::int64_t micro_batch_tokens = 0;   // -ub, or its default; layout has no more rows than come
@@ -38,7 +42,8 @@ struct SessionPlan {
 };
 
 // Error(kNoSpace) with the least --ram that works (and which context would fit, where the context
-// is what does not); Error(kUsage) for a context, micro-batch or KV size that makes no sense.
+// is what does not), or with the least --vram that is of use; Error(kUsage) for a context,
+// micro-batch or KV size that makes no sense.
 SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                               const Profile& profile, std::int64_t ram_bytes);
 
@@ -51,12 +56,12 @@ std::int64_t least_ram_bytes(const Model& model, const EngineOptions& options,
 OpWork step_work(const SessionPlan& session, const Model& model, const Profile& profile,
                  const StepLoad& load);
 
-// Predicted time and bound of one step of this shape.
+// Predicted time and bound of one step of this shape; spans: its timeline too.
 struct StepForecast {
   Prediction prediction;
   Bound bound;
 };
 StepForecast forecast(const SessionPlan& session, const Model& model, const Profile& profile,
-                      const StepLoad& load, bool overlap);
+                      const StepLoad& load, bool overlap, bool spans = false);
 
 }  // namespace windlass

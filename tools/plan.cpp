@@ -21,20 +21,41 @@ constexpr std::int64_t kDefaultContextTokens = 512;
 // Of a machine with ram_bytes in all: what `--ram auto` would take there (see auto_ram_bytes()).
 std::int64_t auto_ram_of(std::int64_t ram_bytes) { return ram_bytes - ram_bytes / 16 - 48 * kMiB; }
 
-void apply_ram(const WhatIf& what_if, EngineOptions& engine_options) {
-  if (!what_if.ram_bytes) return;
-  if (engine_options.ram_bytes && *engine_options.ram_bytes > *what_if.ram_bytes) {
+// Of its GPU's memory: a CUDA context takes some 0.5 GiB, the display and fragments another bit.
+std::int64_t auto_vram_of(std::int64_t vram_bytes) {
+  return vram_bytes - std::min(kGiB, vram_bytes / 4);
+}
+
+void apply_ram(std::int64_t ram_bytes, EngineOptions& engine_options) {
+  if (engine_options.ram_bytes && *engine_options.ram_bytes > ram_bytes) {
     fail(ErrorCode::kUsage, "--ram {} is more than the {} of --what-if ram",
-         format_size(*engine_options.ram_bytes), format_size(*what_if.ram_bytes));
+         format_size(*engine_options.ram_bytes), format_size(ram_bytes));
   }
   if (!engine_options.ram_bytes) {
-    engine_options.ram_bytes = auto_ram_of(*what_if.ram_bytes);
+    engine_options.ram_bytes = auto_ram_of(ram_bytes);
     if (*engine_options.ram_bytes > 0) return;
     fail(ErrorCode::kUsage,
          "--what-if ram={}: a machine of so little memory has no room for more than the 48 MiB of "
          "code and libraries; name a larger one",
-         format_size(*what_if.ram_bytes));
+         format_size(ram_bytes));
   }
+}
+
+void apply_vram(const std::string& vram, const Profile& profile, EngineOptions& engine_options) {
+  const bool automatic = vram == "auto";
+  const std::int64_t asked_bytes = automatic ? 0 : parse_size(vram, "--vram");
+  if (!profile.gpu) {
+    if (asked_bytes == 0) return;
+    fail(ErrorCode::kUsage,
+         "--vram {}: the machine of --what-if has no GPU; give it one, such as with vram={}", vram,
+         vram);
+  }
+  const std::int64_t has_bytes = profile.gpu->vram_bytes;
+  if (asked_bytes > has_bytes) {
+    fail(ErrorCode::kUsage, "--vram {} is more than the {} of the GPU of --what-if",
+         format_size(asked_bytes), format_size(has_bytes));
+  }
+  engine_options.vram_bytes = automatic ? auto_vram_of(has_bytes) : asked_bytes;
 }
 
 // `run` would refuse or warn alike; a plan is only a plan.
@@ -70,11 +91,11 @@ int plan_command(const Invocation& invocation) {
   Options options = invocation.options;
   if (options.depth_tokens < 0)
     fail(ErrorCode::kUsage, "-d {}: must not be negative", options.depth_tokens);
-  EngineOptions engine_options = make_engine_options(options);
-  const WhatIf what_if = options.what_if.empty() ? WhatIf{} : parse_what_if(options.what_if);
+  const bool elsewhere = !options.what_if.empty();
+  const WhatIf what_if = elsewhere ? parse_what_if(options.what_if) : WhatIf{};
   if (!what_if.profile_path.empty()) options.profile = what_if.profile_path;
-  apply_ram(what_if, engine_options);
-
+  if (elsewhere) options.vram = std::string("0");  // of this machine; the other's is looked at below
+  EngineOptions engine_options = make_engine_options(options);
   const Model model = open_model(require_model(options));
   engine_options.context_tokens = options.context_tokens > 0
                                       ? options.context_tokens
@@ -91,8 +112,10 @@ int plan_command(const Invocation& invocation) {
   ProgressDisplay display(options.progress);
   Profile profile = obtain_profile(options, engine_options, model.path, display);
   apply_what_if(what_if, profile);
+  if (what_if.names_ram()) apply_ram(profile.ram_bytes, engine_options);
+  if (elsewhere) apply_vram(invocation.options.vram, profile, engine_options);
   const PlanReport report = make_plan_report(model, engine_options, profile, options.depth_tokens);
-  if (!what_if.ram_bytes) warn_of_memory(report);
+  if (!what_if.names_ram()) warn_of_memory(report);
   if (options.json) {
     nlohmann::json json = report.json();
     json["configuration"] = settings_json(invocation.settings);

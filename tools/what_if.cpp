@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "pipeline/doctor.h"
 #include "src/base/error.h"
 #include "src/base/nearest.h"
 #include "src/base/units.h"
@@ -14,10 +13,22 @@ namespace {
 // A rate this near to the memory's is taken to be limited by it.
 constexpr double kMemoryBound = 0.8;
 
-const std::vector<std::string>& gpu_keys() {
-  static const std::vector<std::string> kKeys = {"vram", "pcie", "vram_bw", "gpu_tflops"};
-  return kKeys;
+// A GPU of which not all is said: as configs/machines/rtx4090-ddr5.json, which has the sources.
+GpuProfile default_gpu() {
+  return {"GPU of --what-if, an RTX 4090 but for what is named",
+          24 * kGiB,
+          907e9,
+          25e9,
+          25e9,
+          10e-6,
+          10e-6,
+          110e12,
+          180e12,
+          50e12,
+          4e-6};
 }
+
+constexpr double kAchievedFlops = 2.0 / 3;  // of a data sheet's
 
 // "7GB/s"; the "/s" may be left out.
 double parse_rate(std::string value, const std::string& key) {
@@ -37,25 +48,60 @@ int parse_cores(const std::string& value) {
   return cores;
 }
 
-void set_key(WhatIf& what_if, const std::string& key, const std::string& value) {
-  if (std::find(gpu_keys().begin(), gpu_keys().end(), key) != gpu_keys().end()) {
-    if (const char* reason = no_gpu_reason()) {
-      fail(ErrorCode::kUnsupported, "--what-if {}={}: {}, so there is no GPU to plan for", key,
-           value, reason);
-    }
+double parse_tflops(const std::string& value) {
+  double tflops = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), tflops);
+  if (error != std::errc() || end != value.data() + value.size() || !(tflops >= 1e-3) ||
+      tflops > 1e6) {
+    fail(ErrorCode::kUsage, "--what-if gpu_tflops={}: a number from 0.001 to 1000000 is wanted",
+         value);
   }
+  return tflops;
+}
+
+std::int64_t parse_vram(const std::string& value) {
+  const std::int64_t size_bytes = parse_size(value, "--what-if vram");
+  if (size_bytes <= 0)
+    fail(ErrorCode::kUsage, "--what-if vram={}: a size above 0 is wanted, such as 24GiB", value);
+  return size_bytes;
+}
+
+void set_key(WhatIf& what_if, const std::string& key, const std::string& value) {
   if (key == "ram") {
     what_if.ram_bytes = parse_size(value, "--what-if ram");
+  } else if (key == "vram") {
+    what_if.vram_bytes = parse_vram(value);
+  } else if (key == "pcie") {
+    what_if.pcie_bytes_per_s = parse_rate(value, key);
   } else if (key == "dram") {
     what_if.dram_bytes_per_s = parse_rate(value, key);
   } else if (key == "nvme") {
     what_if.disk_bytes_per_s = parse_rate(value, key);
+  } else if (key == "vram_bw") {
+    what_if.vram_bytes_per_s = parse_rate(value, key);
+  } else if (key == "gpu_tflops") {
+    what_if.gpu_tflops = parse_tflops(value);
   } else if (key == "cores") {
     what_if.cores = parse_cores(value);
   } else {
     fail(ErrorCode::kUsage, "--what-if {}: unknown key; the nearest is {}", key,
-         nearest_name(key, {"ram", "dram", "nvme", "cores"}));
+         nearest_name(key,
+                      {"ram", "vram", "pcie", "dram", "nvme", "vram_bw", "gpu_tflops", "cores"}));
   }
+}
+
+void apply_gpu(const WhatIf& what_if, Profile& profile) {
+  if (!what_if.names_gpu()) return;
+  if (!profile.gpu) profile.gpu = default_gpu();
+  GpuProfile& gpu = *profile.gpu;
+  gpu.vram_bytes = what_if.vram_bytes.value_or(gpu.vram_bytes);
+  gpu.vram_bytes_per_s = what_if.vram_bytes_per_s.value_or(gpu.vram_bytes_per_s);
+  gpu.h2d_bytes_per_s = what_if.pcie_bytes_per_s.value_or(gpu.h2d_bytes_per_s);
+  gpu.d2h_bytes_per_s = what_if.pcie_bytes_per_s.value_or(gpu.d2h_bytes_per_s);
+  if (!what_if.gpu_tflops) return;
+  const double factor = *what_if.gpu_tflops * 1e12 * kAchievedFlops / gpu.f16_ops_per_s;
+  for (double* rate : {&gpu.f16_ops_per_s, &gpu.int8_ops_per_s, &gpu.f32_ops_per_s})
+    *rate *= factor;
 }
 
 // What one stream of bytes from memory reaches on the other machine.
@@ -89,6 +135,8 @@ WhatIf parse_what_if(const std::string& text) {
 }
 
 void apply_what_if(const WhatIf& what_if, Profile& profile) {
+  apply_gpu(what_if, profile);
+  profile.ram_bytes = what_if.ram_bytes.value_or(profile.ram_bytes);
   profile.disk_bytes_per_s = what_if.disk_bytes_per_s.value_or(profile.disk_bytes_per_s);
   if (!what_if.cores && !what_if.dram_bytes_per_s) return;
   const double old_dram = profile.dram_bytes_per_s;

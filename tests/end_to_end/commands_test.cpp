@@ -297,6 +297,20 @@ TEST_CASE("plan works on a header alone and follows the machine that it is told"
   CHECK(fast["bound_s_per_step"] <= fast["predicted_s_per_step"]);
 }
 
+TEST_CASE("plan looks at budgets of the machine that it is told, its GPU's among them") {
+  const std::string model = golden_model("llama");
+  const std::string box = std::string(WINDLASS_SOURCE_DIR) + "/configs/machines/rtx4090-ddr5.json";
+  const auto plan = [&](const std::string& what_if, std::vector<std::string> more = {}) {
+    std::vector<std::string> args = {"plan", "-m", model, "--what-if", what_if};
+    args.insert(args.end(), more.begin(), more.end());
+    return windlass(args);
+  };
+  CHECK(plan(box).exit_status == 0);
+  CHECK(plan(box + ",pcie=50GB/s,gpu_tflops=300").exit_status == 0);
+  CHECK_THAT(plan(box, {"--vram", "25GiB"}).err, Contains("25.00 GiB is more than the 24.00 GiB"));
+  CHECK_THAT(plan(box, {"--ram", "65GiB"}).err, Contains("65.00 GiB is more than the 64.00 GiB"));
+}
+
 TEST_CASE("profile and doctor say what this machine is") {
   const Folder folder;
   const auto profile = windlass_json(

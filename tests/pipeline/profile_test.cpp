@@ -1,6 +1,7 @@
 // The profile as a file: round trip, what is missing, and the cache.
 #include "pipeline/profile.h"
 
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -114,6 +115,7 @@ TEST_CASE("a missing or impossible value is named with its file") {
                                                         {"cpu", "op_overhead_s"},
                                                         {"cpu", "attention_bytes_per_s"},
                                                         {"dram", "bytes_per_s"},
+                                                        {"dram", "size_bytes"},
                                                         {"disk", "bytes_per_s"},
                                                         {"disk", "latency_s"}}) {
     INFO(section << "." << key);
@@ -139,6 +141,38 @@ TEST_CASE("a missing or impossible value is named with its file") {
   bad["cpu"]["exact"]["F32"].erase("gemm_ops_per_s");
   CHECK_THAT(error_of(bad), Contains("gemm_ops_per_s"));
   CHECK_THAT(error_of(nlohmann::json("text")), Contains("profile"));
+}
+
+TEST_CASE("a GPU's figures come back, and a bad one is named") {
+  const TempDir folder;
+  const std::string path = folder.file("gpu.json");
+  const std::string machine =
+      std::string(WINDLASS_SOURCE_DIR) + "/configs/machines/rtx4090-ddr5.json";
+  const Profile profile = read_profile(machine);
+  REQUIRE(profile.gpu);
+  write_profile(profile, path);
+  CHECK(to_json(read_profile(path)) == to_json(profile));
+  CHECK_FALSE(read_profile(golden_path()).gpu);
+  const nlohmann::json good = to_json(profile);
+  for (const auto& [key, figure] : good["gpu"].items()) {
+    if (key == "name") continue;
+    INFO(key);
+    for (const nlohmann::json& value : {nlohmann::json(0), nlohmann::json(-1),
+                                        nlohmann::json("fast"), nlohmann::json(std::nan(""))}) {
+      nlohmann::json bad = good;
+      bad["gpu"][key] = value;
+      write_file(path, bad.dump());
+      CHECK_THROWS_WITH(read_profile(path), Contains(path) && Contains("'" + key + "'"));
+    }
+    nlohmann::json bad = good;
+    bad["gpu"].erase(key);
+    write_file(path, bad.dump());
+    CHECK_THROWS_WITH(read_profile(path), Contains("'" + key + "'"));
+  }
+  nlohmann::json bad = good;
+  bad["gpu"] = 3;
+  write_file(path, bad.dump());
+  CHECK_THROWS_WITH(read_profile(path), Contains("'gpu'"));
 }
 
 TEST_CASE("values of a wrong kind beside the numbers are errors too, not crashes") {
