@@ -11,6 +11,7 @@
 #include <string>
 
 #include "cpu_kernels/op_table.h"
+#include "kernels/op_table.h"
 #include "pipeline/machine_rates.h"
 #include "pipeline/profile.h"
 #include "pipeline/receipt.h"
@@ -22,6 +23,7 @@
 
 namespace windlass {
 
+class Device;
 struct Counters;
 struct OpWork;
 struct StepForecast;
@@ -30,7 +32,10 @@ struct StepLoad;
 struct EngineOptions {
   std::optional<std::int64_t> ram_bytes;  // nothing: auto (what the machine and cgroup can give)
   std::int64_t vram_bytes = 0;            // of the GPU; 0: the CPU alone
-  std::int64_t context_tokens = 0;        // most tokens that a sequence may have; > 0
+  // With vram_bytes > 0: the GPU, and its kernels. Both outlive the engine.
+  Device* device = nullptr;
+  const DeviceOpTable* device_ops = nullptr;
+  std::int64_t context_tokens = 0;  // most tokens that a sequence may have; > 0
   std::int64_t max_rows =
       0;  // most tokens that one feed() call brings (a bound for micro-batches); 0: context
   std::int64_t micro_batch_tokens = 0;  // -ub; 0: by the model's shapes

@@ -27,7 +27,8 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
       profile(machine),
       plan(make_session_plan(model, options, profile,
                              options.ram_bytes ? *options.ram_bytes : auto_ram_bytes())),
-      memory(plan, plan.needs.limit_bytes),
+      vram(open_vram()),
+      memory(plan, plan.needs.limit_bytes, vram ? &*vram : nullptr),
       store(model.tensors.files),
       io((options.make_io ? options.make_io : make_io_engine)(kReadsInFlight, &io_note)),
       trace(tracing() ? kTraceEvents : 0),
@@ -42,9 +43,10 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
       runner(op_runner_parts()),
       ring(tiers, memory.ring(), plan.placement().ring_slots, plan.placement().slot_bytes),
       experts(tiers, plan.experts, expert_memory()),
+      gpu(open_gpu()),
       executor(tiers, runner, ring, experts,
                std::max(most_blocks(plan.with_head), most_blocks(plan.decode)), options.overlap,
-               tracing() ? &trace : nullptr),
+               tracing() ? &trace : nullptr, gpu ? &gpu->lane() : nullptr),
       last_logits(static_cast<std::size_t>(model.spec.n_vocab)) {
   together.reserve(static_cast<std::size_t>(plan.n_sequences));
   place_on_nodes(team, plan, model.tensors, memory);
@@ -61,13 +63,42 @@ TierManagerOptions Engine::State::tier_options() {
   return chosen;
 }
 
+std::optional<VramMemory> Engine::State::open_vram() {
+  const VramPlacement& placement = plan.placement().vram;
+  if (!placement.in_use()) return std::nullopt;
+  if (options.device == nullptr || options.device_ops == nullptr) {
+    fail(ErrorCode::kUnsupported, "--vram {}: no GPU is open to compute on; use --vram 0",
+         format_size(options.vram_bytes));
+  }
+  return std::make_optional<VramMemory>(*options.device, placement, plan.kv, plan.context_tokens,
+                                        options.vram_bytes);
+}
+
+std::optional<GpuPart> Engine::State::open_gpu() {
+  if (!vram) return std::nullopt;
+  const GpuPartParts parts{*options.device,
+                           *options.device_ops,
+                           plan.placement(),
+                           plan.blocks,
+                           *vram,
+                           tiers,
+                           memory.pinned_bytes(),
+                           memory.activation_bytes(),
+                           memory.vram_staging(),
+                           runner.binder(),
+                           op_binder_parts(),
+                           memory.kv};
+  return std::make_optional<GpuPart>(parts);
+}
+
+OpBinderParts Engine::State::op_binder_parts() {
+  return {model.tensors, model.spec,           plan.graph,
+          plan.layout,   plan.decode_layout,   rope,
+          window_rope,   memory.activations(), options.activations == Activations::kExact};
+}
+
 OpRunnerParts Engine::State::op_runner_parts() {
-  const bool exact = options.activations == Activations::kExact;
-  return {{model.tensors, model.spec, plan.graph, plan.layout, plan.decode_layout, rope,
-           window_rope, memory.activations(), exact},
-          {cpu_op_table(options.isa), team},
-          tiers,
-          memory.staging()};
+  return {op_binder_parts(), {cpu_op_table(options.isa), team}, tiers, memory.staging()};
 }
 
 ExpertMemory Engine::State::expert_memory() const {
@@ -147,10 +178,14 @@ void Engine::State::load_pinned(const Progress& progress) {
   if (std::exchange(options.check_tensors, false)) check_tensors(progress);
   const Counters before = counters();
   memory.populate();
-  pinned.hold([&](std::int64_t done) {
+  const std::int64_t vram_bytes = plan.placement().vram.pinned_bytes;
+  const std::int64_t all_bytes = vram_bytes + plan.placement().pinned_bytes;
+  const auto report = [&](std::int64_t done) {
     stop_if_interrupted();
-    if (progress) progress(done, plan.placement().pinned_bytes, "load");
-  });
+    if (progress) progress(done, all_bytes, "load");
+  };
+  if (gpu) gpu->load(report);
+  pinned.hold([&](std::int64_t done) { report(vram_bytes + done); });
   load_bytes = tiers.disk_to_host().bytes - before.link.bytes;
   load_s = now_s() - before.at_s;
 }

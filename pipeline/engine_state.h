@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -10,10 +11,12 @@
 
 #include "pipeline/engine.h"
 #include "pipeline/executor.h"
+#include "pipeline/gpu_part.h"
 #include "pipeline/host_memory.h"
 #include "pipeline/phase_meter.h"
 #include "pipeline/resident_set.h"
 #include "pipeline/session_plan.h"
+#include "pipeline/vram_memory.h"
 #include "src/base/check.h"
 #include "src/base/clock.h"
 #include "src/base/error.h"
@@ -28,6 +31,9 @@ struct Engine::State {
 
   bool tracing() const { return !options.trace_path.empty(); }
   TierManagerOptions tier_options();
+  std::optional<VramMemory> open_vram();
+  std::optional<GpuPart> open_gpu();
+  OpBinderParts op_binder_parts();
   OpRunnerParts op_runner_parts();
   ExpertMemory expert_memory() const;
   std::vector<float> read_rope_factors(const RopeSpec& spec);
@@ -60,6 +66,7 @@ struct Engine::State {
   EngineOptions options;
   Profile profile;
   SessionPlan plan;
+  std::optional<VramMemory> vram;  // where the placement uses a GPU
   HostMemory memory;
   DiskStore store;
   std::string io_note;
@@ -73,6 +80,7 @@ struct Engine::State {
   OpRunner runner;
   Ring ring;
   ExpertCache experts;
+  std::optional<GpuPart> gpu;
   Executor executor;
 
   double load_s = 0;

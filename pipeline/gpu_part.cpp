@@ -52,10 +52,12 @@ std::vector<PinnedMemory> GpuPart::pin(const GpuPartParts& parts) {
 }
 
 void GpuPart::load(const std::function<void(std::int64_t)>& progress) {
+  if (loaded_) return;
   std::vector<TierManager::Placed> runs;
   for (const PlacedRun& placed : parts_.placement.vram.pinned)
     runs.push_back({placed.run, parts_.memory.pinned() + placed.arena_offset_bytes});
   tier_.load_all(runs, progress);
+  loaded_ = true;
 }
 
 }  // namespace windlass

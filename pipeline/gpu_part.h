@@ -35,7 +35,8 @@ class GpuPart {
   // Error(kNoSpace) where the system refuses to pin what cannot do without: activations, staging.
   explicit GpuPart(const GpuPartParts& parts);
 
-  // Loads the weights that stay in VRAM; progress(bytes done) may throw, then none are there.
+  // Loads the weights that stay in VRAM, unless they are there; progress(bytes done) may throw,
+  // then none are.
   void load(const std::function<void(std::int64_t)>& progress);
   GpuLane& lane() { return lane_; }
   const VramTier& tier() const { return tier_; }
@@ -46,6 +47,7 @@ class GpuPart {
   std::vector<PinnedMemory> pin(const GpuPartParts& parts);
 
   const GpuPartParts parts_;
+  bool loaded_ = false;
   Stream compute_;
   std::vector<std::string> notes_;
   std::span<const std::byte> pinned_host_;  // what of host_pinned the device copies from

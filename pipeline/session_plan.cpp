@@ -116,34 +116,30 @@ HostNeeds host_needs(const SessionPlan& session, const Model& model, const Engin
   return needs;
 }
 
-// Columns of logits that the GPU holds: all of a small step's, so that the head is one product.
-std::int64_t gpu_tile_columns(const SessionPlan& session, const ModelSpec& spec,
-                              std::int64_t logits_rows) {
+// Columns of logits held at once: a block's, or where a GPU hands them to the host, all of a small
+// step's, so that the head is one product and one copy.
+std::int64_t tile_columns(const SessionPlan& session, const ModelSpec& spec,
+                          std::int64_t logits_rows, bool with_gpu) {
   constexpr std::int64_t kMostTileBytes = 16 * kMiB;
+  const std::int64_t block = largest_block_rows(session.blocks, session.graph);
+  if (!with_gpu) return block;
   const std::int64_t fit =
       kMostTileBytes / (logits_rows * static_cast<std::int64_t>(sizeof(float)));
-  return std::max(session.tile_columns, std::min(spec.n_vocab, fit));
+  return std::max(block, std::min(spec.n_vocab, fit));
 }
 
 struct StepRows {
-  std::int64_t most, least, logits;
+  std::int64_t most, least;
 };
 
-void plan_gpu_memory(SessionPlan& session, const Model& model, const EngineOptions& options,
-                     const StepRows& rows) {
-  const std::int64_t tile = gpu_tile_columns(session, model.spec, rows.logits);
-  session.gpu_layout = make_activation_layout(session.graph, model.spec, rows.most, rows.logits,
-                                              tile, session.context_tokens);
-  session.gpu_decode_layout = make_activation_layout(session.graph, model.spec, rows.least,
-                                                     rows.least, tile, session.context_tokens);
+void plan_gpu_memory(SessionPlan& session, const EngineOptions& options, const StepRows& rows) {
   TierNeeds& tiers = session.tiers;
   tiers.host = session.needs;
   tiers.vram_limit_bytes = options.vram_bytes;
-  tiers.vram_activation_bytes =
-      align_up(std::max(session.gpu_layout.size_bytes, session.gpu_decode_layout.size_bytes),
-               kDirectAlignment);
+  tiers.vram_activation_bytes = align_up(
+      std::max(session.layout.size_bytes, session.decode_layout.size_bytes), kDirectAlignment);
   tiers.vram_table_bytes = gpu_table_bytes(session.kv, session.context_tokens, session.n_sequences);
-  tiers.vram_tile_columns = tile;
+  tiers.vram_tile_columns = session.tile_columns;
   tiers.kv = session.kv;
   tiers.context_tokens = session.context_tokens;
   tiers.n_sequences = session.n_sequences;
@@ -202,8 +198,6 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       {},
-                      {},
-                      {},
                       0,
                       1,
                       0,
@@ -226,7 +220,7 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
   const std::int64_t least_rows = session.n_sequences;
   const std::int64_t rows = std::max(std::min(session.micro_batch_tokens, most_rows), least_rows);
   const std::int64_t logits_rows = std::max(std::min(rows, options.logits_rows), least_rows);
-  session.tile_columns = largest_block_rows(session.blocks, session.graph);
+  session.tile_columns = tile_columns(session, spec, logits_rows, options.vram_bytes > 0);
   session.layout = make_activation_layout(session.graph, spec, rows, logits_rows,
                                           session.tile_columns, session.context_tokens);
   session.decode_layout = make_activation_layout(session.graph, spec, least_rows, least_rows,
@@ -245,7 +239,7 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
            "--vram {}: the profile of this machine says nothing of a GPU; use --vram 0",
            format_size(options.vram_bytes));
     }
-    plan_gpu_memory(session, model, options, {rows, least_rows, logits_rows});
+    plan_gpu_memory(session, options, {rows, least_rows});
     session.candidates = choose_with_gpu(session, parts, options, std::move(session.candidates));
   }
   if (session.candidates.empty()) refuse(session, ram_bytes, infeasible->least_bytes);

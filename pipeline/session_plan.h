@@ -20,9 +20,8 @@ struct SessionPlan {
   BlockTable blocks;
   std::vector<Run> experts;  // expert_runs(): what the expert cache may hold
   KvShape kv;
-  ActivationLayout layout, decode_layout;  // of a micro-batch, of a row for each sequence
-  // The GPU's own, alike but for the columns of logits held at once; empty without a GPU.
-  ActivationLayout gpu_layout, gpu_decode_layout;
+  // Of a micro-batch, of a row for each sequence; the same in VRAM as in the host.
+  ActivationLayout layout, decode_layout;
   HostNeeds needs;
   TierNeeds tiers;                       // with a GPU
   std::int64_t context_tokens = 0;       // as asked for: the KV cache is in whole pages

@@ -1,0 +1,97 @@
+// The engine with a simulated GPU: planned, loaded and run under budgets of three tiers.
+#include <algorithm>
+#include <vector>
+
+#include "pipeline/engine.h"
+#include "src/base/units.h"
+#include "tests/pipeline/golden_model.h"
+#include "tests/pipeline/streamed_model.h"
+#include "tests/support/catch.h"
+#include "tests/support/simulated_gpu.h"
+
+namespace windlass {
+namespace {
+
+using namespace windlass::test;
+
+// A GPU ten times as fast as the CPU, behind a link as fast as its memory.
+Profile gpu_profile() {
+  Profile profile = test_profile();
+  GpuProfile gpu;
+  gpu.name = "simulated";
+  gpu.vram_bytes = kGiB;
+  gpu.vram_bytes_per_s = 80e9;
+  gpu.h2d_bytes_per_s = gpu.d2h_bytes_per_s = 4e9;
+  gpu.h2d_latency_s = gpu.d2h_latency_s = 5e-6;
+  gpu.f16_ops_per_s = gpu.int8_ops_per_s = gpu.f32_ops_per_s = 1e12;
+  gpu.op_overhead_s = 2e-6;
+  profile.gpu = gpu;
+  return profile;
+}
+
+struct GpuMachine {
+  explicit GpuMachine(const SimulatedDeviceOptions& options = plain())
+      : gpu(clock, {options, 5e-6}, cpu_op_table(Isa::kScalar)) {}
+  static SimulatedDeviceOptions plain() {
+    SimulatedDeviceOptions options;
+    options.memory_bytes = kGiB;
+    options.to_device = options.to_host = {4e9, 5e-6};
+    return options;
+  }
+  EngineOptions options(std::int64_t vram_bytes, std::int64_t ram_bytes) {
+    EngineOptions result = exact_options(160);
+    result.ram_bytes = ram_bytes;
+    result.vram_bytes = vram_bytes;
+    result.device = &gpu.device();
+    result.device_ops = &gpu.ops();
+    result.micro_batch_tokens = 32;
+    result.logits_rows = 100;
+    return result;
+  }
+
+  VirtualClock clock;
+  SimulatedGpu gpu;
+};
+
+// A prompt and then token by token.
+std::vector<float> run(Engine& engine, const StreamedModel& streamed) {
+  const std::span<const std::int32_t> ids(streamed.ids);
+  std::vector<float> logits = all_logits(engine, streamed.model.spec.n_vocab, ids.first(70));
+  for (std::size_t i = 70; i < 78; ++i) {
+    const std::vector<float> one =
+        all_logits(engine, streamed.model.spec.n_vocab, ids.subspan(i, 1));
+    logits.insert(logits.end(), one.begin(), one.end());
+  }
+  return logits;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+TEST_CASE("no budget of VRAM or memory changes the logits") {
+  const StreamedModel streamed;
+  const Model& model = streamed.model;
+  std::vector<float> expected;
+  {
+    EngineOptions options = exact_options(160);
+    options.micro_batch_tokens = 32;
+    options.logits_rows = 100;
+    Engine engine(model, options, test_profile());
+    expected = run(engine, streamed);
+  }
+  std::int64_t kernels = 0;
+  for (const std::int64_t vram_mib : {4, 5, 8, 16, 64}) {
+    for (const std::int64_t ram_mib : {7, 9, 14, 256}) {
+      INFO("--vram " << vram_mib << "MiB --ram " << ram_mib << "MiB");
+      GpuMachine machine;
+      Engine engine(model, machine.options(vram_mib * kMiB, ram_mib * kMiB), gpu_profile());
+      CHECK(same_bits(run(engine, streamed), expected));
+      kernels += machine.gpu.n_kernels();
+    }
+  }
+  CHECK(kernels > 10000);
+}
+
+}  // namespace
+}  // namespace windlass
