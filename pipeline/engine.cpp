@@ -122,6 +122,10 @@ Receipt Engine::receipt() const {
   receipt.load_bytes = s.load_bytes;
   const Budget& budget = s.memory.budget();
   receipt.tiers.push_back({budget.tier(), budget.limit_bytes(), budget.peak_bytes()});
+  if (s.vram) {
+    const Budget& vram = s.vram->budget();
+    receipt.tiers.push_back({vram.tier(), vram.limit_bytes(), vram.peak_bytes()});
+  }
   receipt.prefill = s.prefill.receipt(expect);
   receipt.decode = s.decode.receipt(expect);
   const auto n_experts = std::ssize(s.plan.experts);
@@ -133,6 +137,9 @@ Receipt Engine::receipt() const {
   receipt.threads = s.team.n_threads();
   for (const DiskFile& file : s.store.files()) receipt.direct_io = receipt.direct_io && file.direct;
   receipt.notes = s.notes;
+  if (s.gpu) {
+    receipt.notes.insert(receipt.notes.end(), s.gpu->notes().begin(), s.gpu->notes().end());
+  }
   return receipt;
 }
 

@@ -39,8 +39,13 @@ struct Engine::State {
   std::vector<float> read_rope_factors(const RopeSpec& spec);
   void note_fallbacks();
   Counters counters() const {
-    return {now_s(),       tiers.disk_to_host(), executor.stats(),        experts.stats(),
-            team.busy_s(), team.n_regions(),     team.region_overhead_s()};
+    Counters all{now_s(),       tiers.disk_to_host(), executor.stats(),        experts.stats(),
+                 team.busy_s(), team.n_regions(),     team.region_overhead_s()};
+    if (gpu) {
+      all.host_to_vram = gpu->lane().host_to_vram();
+      all.vram_to_host = gpu->lane().vram_to_host();
+    }
+    return all;
   }
   void stop_if_interrupted() const {
     if (options.interrupted && options.interrupted()) fail(ErrorCode::kInterrupted, "interrupted");

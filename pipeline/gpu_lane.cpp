@@ -15,7 +15,7 @@ GpuLane::GpuLane(const GpuLaneParts& parts)
       ring_(parts.tier, parts.ring_memory, parts.ring_slots, parts.slot_bytes, &Plan::vram_loads),
       known_sent_(parts.device.make_event()) {
   for (std::size_t i = 0; i < parts.binder.graph.buffers.size(); ++i) {
-    copies_.push_back({parts.device.make_event()});
+    copies_.push_back({parts.device.make_event(), parts.device.make_event()});
   }
 }
 
@@ -42,8 +42,10 @@ void GpuLane::copy(const BufferMove& move, std::int64_t offset_bytes, std::int64
                                      static_cast<std::size_t>(size_bytes));
   if (move.to == Processor::kGpu) {
     parts_.device.copy_to_device(parts_.compute, in_vram, in_host);
+    moved_to_vram_bytes_ += size_bytes;
   } else {
     parts_.device.copy_to_host(parts_.compute, in_host, in_vram);
+    to_host_.bytes += size_bytes;
   }
 }
 
@@ -55,6 +57,7 @@ void GpuLane::move(const BufferMove& move) {
   const std::int64_t all_bytes = binder_.step_bytes(move.buffer);
   if (all_bytes == 0) return;
   if (move.to == Processor::kCpu) wait_for_buffer(move.buffer);
+  parts_.device.record(parts_.compute, last.begun);
   if (move.n_columns == 0) {
     copy(move, 0, all_bytes);
   } else {
@@ -67,6 +70,7 @@ void GpuLane::move(const BufferMove& move) {
   }
   parts_.device.record(parts_.compute, last.done);
   last.pending = true;
+  last.to_host = move.to == Processor::kCpu;
 }
 
 void GpuLane::run(const ComputeEntry& entry, const StepInput& step) {
@@ -79,6 +83,7 @@ void GpuLane::wait_for_buffer(BufferId buffer) {
   if (!last.pending) return;
   wait(last.done);
   last.pending = false;
+  if (last.to_host) to_host_.busy_s += parts_.device.seconds_between(last.begun, last.done);
 }
 
 void GpuLane::let_go(std::int32_t last, bool overlap) {
@@ -93,6 +98,10 @@ void GpuLane::give_up() {
   parts_.device.record(parts_.compute, idle);
   parts_.device.wait_for(idle);
   for (Copy& each : copies_) each.pending = false;
+}
+
+LinkUse GpuLane::host_to_vram() const {
+  return {parts_.tier.sent_bytes() + moved_to_vram_bytes_, parts_.tier.busy_s()};
 }
 
 // Goes on feeding the device meanwhile: what it waits for may have to come from disk first.

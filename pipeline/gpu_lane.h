@@ -8,6 +8,7 @@
 
 #include "pipeline/gpu_tables.h"
 #include "pipeline/op_runner.h"
+#include "pipeline/receipt.h"
 #include "pipeline/ring.h"
 #include "pipeline/schedule.h"
 #include "src/device/device.h"
@@ -48,13 +49,16 @@ class GpuLane {
   // Waits for the device and drops what was loaded ahead.
   void give_up();
 
+  // Weights and buffers; busy_s is of weights to VRAM, and of buffers to the host.
+  LinkUse host_to_vram() const;
+  LinkUse vram_to_host() const { return to_host_; }
   double wait_s() const { return wait_s_; }  // of the host, for the GPU
 
  private:
   // The last copy of a buffer that the host has not seen the end of.
   struct Copy {
-    Event done;
-    bool pending = false;
+    Event begun, done;
+    bool pending = false, to_host = false;
   };
   void copy(const BufferMove& move, std::int64_t offset_bytes, std::int64_t size_bytes);
   void wait(Event event);
@@ -64,6 +68,8 @@ class GpuLane {
   Ring ring_;
   std::vector<Copy> copies_;  // by BufferId
   Event known_sent_;
+  std::int64_t moved_to_vram_bytes_ = 0;
+  LinkUse to_host_;
   double wait_s_ = 0;
 };
 

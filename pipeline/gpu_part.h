@@ -39,6 +39,7 @@ class GpuPart {
   // then none are.
   void load(const std::function<void(std::int64_t)>& progress);
   GpuLane& lane() { return lane_; }
+  const GpuLane& lane() const { return lane_; }
   const VramTier& tier() const { return tier_; }
   // What this system does not give; one line each.
   const std::vector<std::string>& notes() const { return notes_; }

@@ -3,6 +3,14 @@
 #include <algorithm>
 
 namespace windlass {
+namespace {
+
+void add_use(LinkUse& sum, const LinkUse& before, const LinkUse& after) {
+  sum.bytes += after.bytes - before.bytes;
+  sum.busy_s += after.busy_s - before.busy_s;
+}
+
+}  // namespace
 
 void PhaseMeter::add(const StepLoad& load, const Counters& before, const Counters& after) {
   ++sum_.steps;
@@ -10,6 +18,8 @@ void PhaseMeter::add(const StepLoad& load, const Counters& before, const Counter
   sum_.wall_s += after.at_s - before.at_s;
   sum_.disk_to_host.bytes += after.link.bytes - before.link.bytes;
   sum_.disk_to_host.busy_s += after.link.busy_s - before.link.busy_s;
+  add_use(sum_.host_to_vram, before.host_to_vram, after.host_to_vram);
+  add_use(sum_.vram_to_host, before.vram_to_host, after.vram_to_host);
   sum_.cpu_busy_s += after.cpu.cpu_busy_s - before.cpu.cpu_busy_s;
   sum_.threads_busy_s += after.threads_busy_s - before.threads_busy_s;
   sum_.expert_hits += after.experts.hits - before.experts.hits;

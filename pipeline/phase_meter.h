@@ -22,6 +22,7 @@ struct Counters {
   double threads_busy_s = 0;     // Team::busy_s
   std::int64_t regions = 0;      // ops that were cut over the threads
   double region_overhead_s = 0;  // Team::region_overhead_s
+  LinkUse host_to_vram = {}, vram_to_host = {};
 };
 
 class PhaseMeter {

@@ -33,6 +33,10 @@ nlohmann::json phase_json(const PhaseReceipt& phase) {
                          {"cpu_busy_s", phase.cpu_busy_s},
                          {"threads_busy_s", phase.threads_busy_s},
                          {"links", {{"disk_to_host", link_json(phase.disk_to_host)}}}};
+  if (phase.uses_vram()) {
+    json["links"]["host_to_vram"] = link_json(phase.host_to_vram);
+    json["links"]["vram_to_host"] = link_json(phase.vram_to_host);
+  }
   if (phase.expert_hits + phase.expert_misses == 0) return json;
   json["experts"] = {{"hits", phase.expert_hits},
                      {"misses", phase.expert_misses},
@@ -58,6 +62,12 @@ std::string phase_line(const char* name, const PhaseReceipt& phase, int threads)
       100 * std::min(1.0, phase.disk_to_host.busy_s / phase.wall_s),
       100 * std::min(1.0, phase.cpu_busy_s / phase.wall_s),
       100 * std::min(1.0, phase.threads_busy_s / phase.wall_s / threads));
+  if (phase.uses_vram()) {
+    line += fmt::format(
+        "  host_to_vram {} at {}; vram_to_host {}\n", format_size(phase.host_to_vram.bytes),
+        format_rate(per_second(phase.host_to_vram.bytes, phase.host_to_vram.busy_s)),
+        format_size(phase.vram_to_host.bytes));
+  }
   if (phase.expert_hits + phase.expert_misses > 0) {
     line += fmt::format(
         "  expert cache: {} of {} matrices were there, {:.0f} % (predicted for even routing: "

@@ -22,13 +22,14 @@ struct PhaseReceipt {
   double wall_s = 0;
   double predicted_s_per_step = 0, bound_s_per_step = 0;
   std::string bottleneck;  // "disk_to_host", "cpu"
-  LinkUse disk_to_host;
+  LinkUse disk_to_host, host_to_vram, vram_to_host;
   double cpu_busy_s = 0;      // time in ops, not waiting for blocks
   double threads_busy_s = 0;  // of all threads together, in ops: the rest they waited
   // Matrices of experts that the steps used: found in the expert cache, or read. Both 0 where there
   // is no such cache.
   std::int64_t expert_hits = 0, expert_misses = 0;
-  double expert_hit_rate() const;       // 0 without a cache
+  double expert_hit_rate() const;  // 0 without a cache
+  bool uses_vram() const { return host_to_vram.bytes + vram_to_host.bytes > 0; }
   double expected_expert_hit_rate = 0;  // of the prediction: rows being routed evenly
   double achieved_s_per_step() const { return steps > 0 ? wall_s / static_cast<double>(steps) : 0; }
   double of_bound() const;  // bound / achieved, at most 1; 0 without steps

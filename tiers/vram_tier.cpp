@@ -27,7 +27,9 @@ VramTier::VramTier(const VramTierParts& parts)
   WINDLASS_CHECK(parts.staging_slot_bytes > 0, parts.staging_slot_bytes);
   const auto slot_bytes = static_cast<std::size_t>(parts.staging_slot_bytes);
   for (int i = 0; i < parts.max_runs; ++i) {
-    Load load{{}, nullptr, 0, 0, 0, false, false, parts.device.make_event(), {}};
+    Load load{
+        {}, nullptr, 0, 0, 0, false, false, parts.device.make_event(), parts.device.make_event(),
+        {}};
     loads_.push_back(std::move(load));
     places_.push_back({nullptr, parts.device.make_event()});
   }
@@ -226,6 +228,7 @@ void VramTier::send(Load& load, BlockId id, const std::byte* from) {
     if (const Place* place = find_place(load.destination)) {
       parts_.device.hold(uploads_, place->free);
     }
+    parts_.device.record(uploads_, load.begun);
   }
   const std::int64_t size_bytes = parts_.blocks.at(id).extent.size_bytes;
   std::byte* to = const_cast<std::byte*>(residency_.address(id));
@@ -274,6 +277,7 @@ void VramTier::send_slot(Slot& slot) {
 void VramTier::retire() {
   for (Load& load : loads_) {
     if (!load.in_use || !load.sent() || !parts_.device.done(load.arrived)) continue;
+    busy_s_ += parts_.device.seconds_between(load.begun, load.arrived);
     load.sources.clear();
     load.in_use = false;
   }

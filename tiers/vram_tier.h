@@ -56,8 +56,10 @@ class VramTier final : public RunLoader {
   void load_all(std::span<const TierManager::Placed> runs,
                 const std::function<void(std::int64_t)>& progress);
 
-  // Bytes put on the way to the device so far.
-  std::int64_t host_to_vram_bytes() const { return sent_bytes_; }
+  // Bytes put on the way to the device so far; busy_s: of the runs known to be there, from the turn
+  // of a run's first copy to the end of its last.
+  std::int64_t sent_bytes() const { return sent_bytes_; }
+  double busy_s() const { return busy_s_; }
 
  private:
   // A run on its way, until all of its copies are known to be done.
@@ -69,7 +71,8 @@ class VramTier final : public RunLoader {
     std::int32_t n_sent = 0;  // blocks whose copies are on the stream
     bool in_use = false;
     bool dropped = false;        // sent, and not wanted any more
-    Event arrived;               // recorded when all are
+    Event begun;                 // recorded before the first
+    Event arrived;               // and when all are
     std::vector<Lease> sources;  // of blocks copied from where they lie
     bool sent() const { return n_sent == run.blocks.count; }
   };
@@ -117,6 +120,7 @@ class VramTier final : public RunLoader {
   std::size_t oldest_ = 0;     // slot: they are used in turns
   std::size_t n_slots_used_ = 0;
   std::int64_t sent_bytes_ = 0;
+  double busy_s_ = 0;
 };
 
 }  // namespace windlass

@@ -93,5 +93,24 @@ TEST_CASE("no budget of VRAM or memory changes the logits") {
   CHECK(kernels > 10000);
 }
 
+TEST_CASE("a receipt counts what goes over each link, and the budgets of both memories") {
+  const StreamedModel streamed;
+  GpuMachine machine;
+  Engine engine(streamed.model, machine.options(5 * kMiB, 14 * kMiB), gpu_profile());
+  run(engine, streamed);
+  const Receipt receipt = engine.receipt();
+  REQUIRE(receipt.tiers.size() == 2);
+  CHECK(receipt.tiers[1].tier == Tier::kVram);
+  CHECK(receipt.tiers[1].peak_bytes <= 5 * kMiB);
+  CHECK(receipt.tiers[1].peak_bytes > 4 * kMiB);
+  CHECK(receipt.prefill.host_to_vram.bytes > 2 * kMiB);
+  CHECK(receipt.prefill.vram_to_host.bytes > 0);
+  CHECK(receipt.decode.vram_to_host.bytes > 0);
+  // As fast as the simulated link, whose latency is a copy's own.
+  const LinkUse& link = receipt.prefill.host_to_vram;
+  CHECK(static_cast<double>(link.bytes) / link.busy_s > 2e9);
+  CHECK(static_cast<double>(link.bytes) / link.busy_s <= 4.5e9);
+}
+
 }  // namespace
 }  // namespace windlass
