@@ -32,8 +32,8 @@ struct StepLoad;
 struct EngineOptions {
   std::optional<std::int64_t> ram_bytes;  // nothing: auto (what the machine and cgroup can give)
   std::int64_t vram_bytes = 0;            // of the GPU; 0: the CPU alone
-  // With vram_bytes > 0: the GPU, and its kernels. Both outlive the engine.
-  Device* device = nullptr;
+  // With vram_bytes > 0: the GPU, and its kernels, which outlive the engine.
+  std::shared_ptr<Device> device = nullptr;
   const DeviceOpTable* device_ops = nullptr;
   std::int64_t context_tokens = 0;  // most tokens that a sequence may have; > 0
   std::int64_t max_rows =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/gpu_rows.h"
 #include "pipeline/gpu_tables.h"
 #include "pipeline/planner_tiers.h"
 #include "src/base/error.h"
@@ -133,6 +134,7 @@ struct StepRows {
 };
 
 void plan_gpu_memory(SessionPlan& session, const EngineOptions& options, const StepRows& rows) {
+  session.device_ops = options.device_ops;
   TierNeeds& tiers = session.tiers;
   tiers.host = session.needs;
   tiers.vram_limit_bytes = options.vram_bytes;
@@ -157,12 +159,20 @@ void plan_gpu_memory(SessionPlan& session, const EngineOptions& options, const S
        format_size(session.tiers.vram_table_bytes), least_mib);
 }
 
+// What the GPU's kernels can take; all, of one that is only planned for.
+OnGpu on_gpu(const SessionPlan& session, const TensorTable& tensors) {
+  if (session.device_ops == nullptr) return nullptr;
+  return [&session, &tensors](const GraphOp& op) {
+    return gpu_has_row(*session.device_ops, session.graph, tensors, op);
+  };
+}
+
 // Those with the GPU and those without, the soonest first.
 std::vector<Candidate> choose_with_gpu(const SessionPlan& session, const CostModelParts& parts,
                                        const EngineOptions& options,
                                        std::vector<Candidate> without) {
   const TierNeeds& needs = session.tiers;
-  const TierPlacer placer(parts, session.blocks, needs);
+  const TierPlacer placer(parts, session.blocks, needs, on_gpu(session, parts.tensors));
   if (needs.vram_limit_bytes < placer.least_vram_bytes())
     refuse_vram(session, placer.least_vram_bytes());
   std::vector<Candidate> all =
@@ -198,6 +208,7 @@ SessionPlan make_session_plan(const Model& model, const EngineOptions& options,
                       {},
                       {},
                       {},
+                      nullptr,
                       0,
                       1,
                       0,
@@ -270,7 +281,8 @@ OpWork step_work(const SessionPlan& session, const Model& model, const Profile& 
 namespace {
 
 Bound tier_bound(const SessionPlan& session, const CostModelParts& parts, const StepLoad& load) {
-  return TierPlacer(parts, session.blocks, session.tiers).bound(load);
+  return TierPlacer(parts, session.blocks, session.tiers, on_gpu(session, parts.tensors))
+      .bound(load);
 }
 
 }  // namespace

@@ -23,7 +23,9 @@ struct SessionPlan {
   // Of a micro-batch, of a row for each sequence; the same in VRAM as in the host.
   ActivationLayout layout, decode_layout;
   HostNeeds needs;
-  TierNeeds tiers;                       // with a GPU
+  TierNeeds tiers;  // with a GPU
+  const DeviceOpTable* device_ops =
+      nullptr;                           // its kernels; null: of a GPU that is only planned for
   std::int64_t context_tokens = 0;       // as asked for: the KV cache is in whole pages
   std::int64_t n_sequences = 1;          // each with a context of its own
   std::int64_t micro_batch_tokens = 0;   // -ub, or its default; layout has no more rows than come

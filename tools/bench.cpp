@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "pipeline/open_gpu.h"
 #include "src/base/error.h"
 #include "tools/bench_plan.h"
 #include "tools/bench_printer.h"
@@ -44,7 +45,9 @@ class Bench {
     engine_options.context_tokens = group.context_tokens();
     engine_options.max_rows = std::min(group.batch_tokens, engine_options.context_tokens);
     engine_options.n_sequences = group.n_seq();
-    Engine engine(model, engine_options, profile_for(group, engine_options));
+    Profile profile = profile_for(group, engine_options);
+    use_gpu(engine_options, profile);
+    Engine engine(model, engine_options, profile);
     check_memory(engine);
     for (const SpeedCase& test : group.tests) run(group, test, engine);
   }

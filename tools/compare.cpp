@@ -7,6 +7,7 @@
 
 #include "pipeline/eval/divergence.h"
 #include "pipeline/eval/recall.h"
+#include "pipeline/open_gpu.h"
 #include "pipeline/session_plan.h"
 #include "src/base/error.h"
 #include "src/base/units.h"
@@ -69,8 +70,9 @@ std::int64_t meeting_bytes(const BaselineIdentity& a, std::int64_t n_vocab) {
 void require_room(const Job& job, const Sides& sides, const BaselineIdentity& a) {
   std::int64_t least_bytes = 0;
   const auto consider = [&](const Side& side, std::int64_t table_bytes) {
-    const EngineOptions options = engine_options(job, side, table_bytes);
-    const Profile profile = obtain_profile(side.options, options, side.model.path, job.display);
+    EngineOptions options = engine_options(job, side, table_bytes);
+    Profile profile = obtain_profile(side.options, options, side.model.path, job.display);
+    use_gpu(options, profile);
     least_bytes = std::max(least_bytes, least_ram_bytes(side.model, options, profile));
   };
   consider(*sides.a, BaselineWriter::buffer_bytes(a));
@@ -88,7 +90,8 @@ std::unique_ptr<Engine> open_engine(const Job& job, const Side& side, std::int64
                                     bool last) {
   EngineOptions options = engine_options(job, side, table_bytes);
   if (!last) options.trace_path.clear();
-  const Profile profile = obtain_profile(side.options, options, side.model.path, job.display);
+  Profile profile = obtain_profile(side.options, options, side.model.path, job.display);
+  use_gpu(options, profile);
   auto engine = std::make_unique<Engine>(side.model, options, profile);
   check_memory(*engine);
   return engine;

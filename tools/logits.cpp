@@ -2,6 +2,7 @@
 // computed.
 #include <nlohmann/json.hpp>
 
+#include "pipeline/open_gpu.h"
 #include "src/base/error.h"
 #include "tools/npy_writer.h"
 #include "tools/outputs.h"
@@ -46,7 +47,8 @@ int logits_command(const Invocation& invocation) {
   engine_options.max_rows = n_tokens;
   engine_options.logits_rows = n_tokens;
   engine_options.table_bytes = tokenizer->size_bytes() + id_list_bytes(options, n_tokens);
-  const Profile profile = obtain_profile(options, engine_options, model.path, display);
+  Profile profile = obtain_profile(options, engine_options, model.path, display);
+  use_gpu(engine_options, profile);
   Engine engine(model, engine_options, profile);
   check_memory(engine);
   Receipt receipt = write_logits(engine, ids, model.spec.n_vocab, options, display);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "pipeline/eval/teacher_forcing.h"
+#include "pipeline/open_gpu.h"
 #include "src/base/error.h"
 #include "tools/eval_text.h"
 #include "tools/outputs.h"
@@ -49,7 +50,8 @@ int perplexity_command(const Invocation& invocation) {
   set_scoring_shape(engine_options, windows.shape);
   engine_options.table_bytes =
       text.tokenizer_bytes + windows.size_bytes() + scoring_bytes(windows.shape);
-  const Profile profile = obtain_profile(options, engine_options, model.path, display);
+  Profile profile = obtain_profile(options, engine_options, model.path, display);
+  use_gpu(engine_options, profile);
   Engine engine(model, engine_options, profile);
   check_memory(engine);
   const Score score = score_text(engine, windows, display);

@@ -94,7 +94,8 @@ int plan_command(const Invocation& invocation) {
   const bool elsewhere = !options.what_if.empty();
   const WhatIf what_if = elsewhere ? parse_what_if(options.what_if) : WhatIf{};
   if (!what_if.profile_path.empty()) options.profile = what_if.profile_path;
-  if (elsewhere) options.vram = std::string("0");  // of this machine; the other's is looked at below
+  if (elsewhere)
+    options.vram = std::string("0");  // of this machine; the other's is looked at below
   EngineOptions engine_options = make_engine_options(options);
   const Model model = open_model(require_model(options));
   engine_options.context_tokens = options.context_tokens > 0

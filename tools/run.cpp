@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "pipeline/open_gpu.h"
 #include "src/base/error.h"
 #include "tools/chat_prompt.h"
 #include "tools/files.h"
@@ -116,7 +117,8 @@ void open_engine(Generation& generation, const Options& options, std::int64_t co
   engine_options.table_bytes = generation.tokenizer->size_bytes() +
                                generation.sampler->size_bytes() +
                                id_list_bytes(options, context_tokens);
-  const Profile profile = obtain_profile(options, engine_options, model.path, display);
+  Profile profile = obtain_profile(options, engine_options, model.path, display);
+  use_gpu(engine_options, profile);
   generation.engine = std::make_unique<Engine>(model, engine_options, profile);
   check_memory(*generation.engine);
 }

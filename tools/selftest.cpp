@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "pipeline/open_gpu.h"
 #include "src/base/error.h"
 #include "tools/json_output.h"
 #include "tools/session.h"
@@ -75,7 +76,8 @@ int selftest_command(const Invocation& invocation) {
   input.base.table_bytes =
       tokenizer->size_bytes() + id_list_bytes(options, n_tokens) + selftest_bytes(model, n_tokens);
   ProgressDisplay display(options.progress);
-  const Profile profile = obtain_profile(options, input.base, model.path, display);
+  Profile profile = obtain_profile(options, input.base, model.path, display);
+  use_gpu(input.base, profile);
   if (!options.json) print(format_header());
   SelftestHooks hooks;
   hooks.on_open = [](const Engine& engine) { check_memory(engine); };

@@ -27,11 +27,14 @@ constexpr std::int64_t kLeastTextBytes = 64 * kKiB;
 // Ten digits, a comma, and a line of its own with a deep indentation.
 constexpr std::int64_t kIdTextBytes = 32;
 
-void check_vram(const std::string& vram) {
-  if (vram == "auto" || parse_size(vram, "--vram") == 0) return;
+// auto: none; kernels that no card has run are for those who ask for them.
+std::int64_t vram_bytes(const std::string& vram) {
+  const std::int64_t bytes = vram == "auto" ? 0 : parse_size(vram, "--vram");
+  if (bytes == 0) return 0;
   if (const char* reason = no_gpu_reason()) {
     fail(ErrorCode::kUnsupported, "--vram {}: {}; use --vram 0 or leave it out", vram, reason);
   }
+  return bytes;
 }
 
 KvType kv_type(const std::string& name) {  // the flags let no other names through
@@ -203,8 +206,8 @@ EngineOptions make_engine_options(const Options& options) {
   require_not_negative(options.context_tokens, "-c");
   require_not_negative(options.micro_batch_tokens, "-ub");
   check_threads(options.threads);
-  check_vram(options.vram);
   EngineOptions engine;
+  engine.vram_bytes = vram_bytes(options.vram);
   engine.ram_bytes = ram_bytes(options);
   engine.micro_batch_tokens = options.micro_batch_tokens;
   engine.kv_types = {kv_type(options.cache_type_k), kv_type(options.cache_type_v)};

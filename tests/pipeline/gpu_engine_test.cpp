@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "pipeline/engine.h"
+#include "pipeline/gpu_probe.h"
 #include "src/base/units.h"
 #include "tests/pipeline/golden_model.h"
 #include "tests/pipeline/streamed_model.h"
@@ -42,7 +43,7 @@ struct GpuMachine {
     EngineOptions result = exact_options(160);
     result.ram_bytes = ram_bytes;
     result.vram_bytes = vram_bytes;
-    result.device = &gpu.device();
+    result.device = {std::shared_ptr<Device>(), &gpu.device()};  // not its owner
     result.device_ops = &gpu.ops();
     result.micro_batch_tokens = 32;
     result.logits_rows = 100;
@@ -110,6 +111,23 @@ TEST_CASE("a receipt counts what goes over each link, and the budgets of both me
   const LinkUse& link = receipt.prefill.host_to_vram;
   CHECK(static_cast<double>(link.bytes) / link.busy_s > 2e9);
   CHECK(static_cast<double>(link.bytes) / link.busy_s <= 4.5e9);
+}
+
+TEST_CASE("a GPU's links, launches and products are measured as they are") {
+  GpuMachine machine;
+  GpuProbeOptions options;
+  options.copy_bytes = 4 * kMiB;
+  options.product_rows = options.product_columns = 128;
+  options.product_tokens = 4;
+  const GpuProfile profile = measure_gpu(machine.gpu.device(), machine.gpu.ops(), options);
+  CHECK(profile.h2d_bytes_per_s == Approx(4e9).epsilon(0.01));
+  CHECK(profile.d2h_bytes_per_s == Approx(4e9).epsilon(0.01));
+  CHECK(profile.h2d_latency_s == Approx(5e-6 + 4096 / 4e9).epsilon(0.01));
+  CHECK(profile.op_overhead_s == Approx(5e-6).epsilon(0.01));
+  CHECK(profile.vram_bytes_per_s == Approx(3 * 4 * kMiB / 5e-6).epsilon(0.01));
+  CHECK(profile.int8_ops_per_s == Approx(2 * 128 * 128 * 4 / 5e-6).epsilon(0.01));
+  CHECK(profile.vram_bytes == kGiB);
+  CHECK(machine.gpu.device().memory().free_bytes == kGiB);
 }
 
 }  // namespace
