@@ -77,8 +77,14 @@ class JobBatch {
   bool full() const { return size_ == Team::kMostJobs; }
   // REQUIRES !full().
   void add(void (*function)(const Args&, typename Backend::Where), const Args& args) {
+    add(function, args, op_items(args));
+  }
+  // With the op's items where they cannot be told from the arguments on the host.
+  void add(void (*function)(const Args&, typename Backend::Where), const Args& args,
+           std::int64_t items) {
     WINDLASS_CHECK(!full(), size_);
     args_[size_] = args;
+    items_[size_] = items;
     functions_[size_] = function;
     ++size_;
   }
@@ -89,6 +95,7 @@ class JobBatch {
   const Backend& backend_;
   std::size_t size_ = 0;
   std::array<Args, Team::kMostJobs> args_;
+  std::array<std::int64_t, Team::kMostJobs> items_;
   std::array<void (*)(const Args&, typename Backend::Where), Team::kMostJobs> functions_;
 };
 
@@ -100,7 +107,7 @@ void JobBatch<Backend, Args>::run() {
       jobs[i] = op_job(backend_.team, functions_[i], args_[i]);
     backend_.team.run(std::span(jobs).first(size_));
   } else {
-    for (std::size_t i = 0; i < size_; ++i) backend_.run(functions_[i], args_[i]);
+    for (std::size_t i = 0; i < size_; ++i) backend_.run(functions_[i], args_[i], items_[i]);
   }
   size_ = 0;
 }

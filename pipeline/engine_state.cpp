@@ -19,15 +19,23 @@ std::int32_t most_blocks(const Plan& plan) {
   return most;
 }
 
+std::optional<VramMemory> open_vram(ReservedPlan& reserved, std::int64_t limit_bytes) {
+  if (!reserved.vram) return std::nullopt;
+  const SessionPlan& plan = reserved.plan;
+  return std::make_optional<VramMemory>(std::move(*reserved.vram), plan.placement().vram, plan.kv,
+                                        plan.context_tokens, limit_bytes);
+}
+
 }  // namespace
 
 Engine::State::State(const Model& opened, const EngineOptions& chosen, const Profile& machine)
     : model(opened),
       options(chosen),
       profile(machine),
-      plan(make_session_plan(model, options, profile,
-                             options.ram_bytes ? *options.ram_bytes : auto_ram_bytes())),
-      vram(open_vram()),
+      reserved(reserve_plan(model, options, profile,
+                            options.ram_bytes ? *options.ram_bytes : auto_ram_bytes())),
+      plan(reserved.plan),
+      vram(open_vram(reserved, options.vram_bytes)),
       memory(plan, plan.needs.limit_bytes, vram ? &*vram : nullptr),
       store(model.tensors.files),
       io((options.make_io ? options.make_io : make_io_engine)(kReadsInFlight, &io_note)),
@@ -50,6 +58,7 @@ Engine::State::State(const Model& opened, const EngineOptions& chosen, const Pro
       last_logits(static_cast<std::size_t>(model.spec.n_vocab)) {
   together.reserve(static_cast<std::size_t>(plan.n_sequences));
   place_on_nodes(team, plan, model.tensors, memory);
+  notes.insert(notes.end(), reserved.notes.begin(), reserved.notes.end());
   note_fallbacks();
 }
 
@@ -61,17 +70,6 @@ TierManagerOptions Engine::State::tier_options() {
     };
   }
   return chosen;
-}
-
-std::optional<VramMemory> Engine::State::open_vram() {
-  const VramPlacement& placement = plan.placement().vram;
-  if (!placement.in_use()) return std::nullopt;
-  if (options.device == nullptr || options.device_ops == nullptr) {
-    fail(ErrorCode::kUnsupported, "--vram {}: no GPU is open to compute on; use --vram 0",
-         format_size(options.vram_bytes));
-  }
-  return std::make_optional<VramMemory>(*options.device, placement, plan.kv, plan.context_tokens,
-                                        options.vram_bytes);
 }
 
 std::optional<GpuPart> Engine::State::open_gpu() {

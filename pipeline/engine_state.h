@@ -16,6 +16,7 @@
 #include "pipeline/phase_meter.h"
 #include "pipeline/resident_set.h"
 #include "pipeline/session_plan.h"
+#include "pipeline/vram_ladder.h"
 #include "pipeline/vram_memory.h"
 #include "src/base/check.h"
 #include "src/base/clock.h"
@@ -31,7 +32,6 @@ struct Engine::State {
 
   bool tracing() const { return !options.trace_path.empty(); }
   TierManagerOptions tier_options();
-  std::optional<VramMemory> open_vram();
   std::optional<GpuPart> open_gpu();
   OpBinderParts op_binder_parts();
   OpRunnerParts op_runner_parts();
@@ -70,7 +70,8 @@ struct Engine::State {
   const Model& model;
   EngineOptions options;
   Profile profile;
-  SessionPlan plan;
+  ReservedPlan reserved;
+  const SessionPlan& plan;
   std::optional<VramMemory> vram;  // where the placement uses a GPU
   HostMemory memory;
   DiskStore store;

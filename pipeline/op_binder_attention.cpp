@@ -90,7 +90,8 @@ class AttentionBatch {
       merges_.add(backend_.ops.merge_partials,
                   {args.partials, args.out, splits, rows, args.value_dim});
     }
-    attentions_.add(backend_.ops.attention, args);
+    // The segments may be in memory of the device.
+    attentions_.add(backend_.ops.attention, args, args.kv_heads * (split ? splits : args.tokens));
   }
   void run() {
     attentions_.run();

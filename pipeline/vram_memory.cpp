@@ -1,14 +1,14 @@
 #include "pipeline/vram_memory.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "src/base/units.h"
 
 namespace windlass {
-namespace {
 
 // Carved ranges begin at multiples of the arena's alignment.
-std::int64_t arena_bytes(const VramPlacement& placement) {
+std::int64_t VramMemory::size_bytes(const VramPlacement& placement) {
   std::int64_t bytes = 0;
   for (const std::int64_t part :
        {placement.pinned_bytes, placement.ring_slots * placement.slot_bytes,
@@ -18,14 +18,12 @@ std::int64_t arena_bytes(const VramPlacement& placement) {
   return bytes;
 }
 
-}  // namespace
-
-VramMemory::VramMemory(Device& device, const VramPlacement& placement, const KvShape& kv,
+VramMemory::VramMemory(DeviceArena arena, const VramPlacement& placement, const KvShape& kv,
                        std::int64_t context_tokens, std::int64_t limit_bytes)
-    : placement_(placement),
+    : kv_home_(placement.kv_home),
       layer_bytes_(kv.layer_bytes(context_tokens)),
       budget_(Tier::kVram, limit_bytes),
-      arena_(get_or_fail(device.reserve(arena_bytes(placement)))),
+      arena_(std::move(arena)),
       pinned_(carve(Tag::kWeights, placement.pinned_bytes)),
       ring_(carve(Tag::kRing, placement.ring_slots * placement.slot_bytes)),
       activations_(carve(Tag::kActivations, placement.activation_bytes)),
@@ -38,7 +36,7 @@ ArenaRange VramMemory::carve(Tag tag, std::int64_t size_bytes) {
 }
 
 std::byte* VramMemory::kv_layer(std::int64_t sequence, std::int64_t layer) const {
-  const std::vector<Tier>& homes = placement_.kv_home;
+  const std::vector<Tier>& homes = kv_home_;
   if (homes.empty() || homes[static_cast<std::size_t>(layer)] != Tier::kVram) return nullptr;
   const std::int64_t here = std::count(homes.begin(), homes.end(), Tier::kVram);
   const std::int64_t before = std::count(homes.begin(), homes.begin() + layer, Tier::kVram);

@@ -15,9 +15,13 @@ namespace windlass {
 // Thread-compatible. Addresses are the device's.
 class VramMemory {
  public:
-  // Error(kNoSpace) when the placement does not fit limit_bytes, or the device refuses.
-  VramMemory(Device& device, const VramPlacement& placement, const KvShape& kv,
+  // Of an arena of size_bytes(placement). Error(kNoSpace) when that does not fit limit_bytes.
+  VramMemory(DeviceArena arena, const VramPlacement& placement, const KvShape& kv,
              std::int64_t context_tokens, std::int64_t limit_bytes);
+  VramMemory(const VramMemory&) = delete;
+  VramMemory& operator=(const VramMemory&) = delete;
+  // With what carving rounds up.
+  static std::int64_t size_bytes(const VramPlacement& placement);
 
   std::byte* pinned() const { return arena_.at(pinned_); }
   std::byte* ring() const { return arena_.at(ring_); }
@@ -30,7 +34,7 @@ class VramMemory {
  private:
   ArenaRange carve(Tag tag, std::int64_t size_bytes);
 
-  const VramPlacement& placement_;
+  std::vector<Tier> kv_home_;  // by layer
   std::int64_t layer_bytes_;
   Budget budget_;
   DeviceArena arena_;

@@ -130,5 +130,32 @@ TEST_CASE("a GPU's links, launches and products are measured as they are") {
   CHECK(machine.gpu.device().memory().free_bytes == kGiB);
 }
 
+TEST_CASE("memory that another process took is done without, and the receipt says so") {
+  const StreamedModel streamed;
+  std::vector<float> expected;
+  {
+    GpuMachine machine;
+    Engine engine(streamed.model, machine.options(16 * kMiB, 14 * kMiB), gpu_profile());
+    expected = run(engine, streamed);
+    CHECK(engine.receipt().notes.empty());
+  }
+  const auto with_free = [&](std::int64_t free_bytes, const std::string& said) {
+    GpuMachine machine;
+    machine.gpu.device().set_taken_bytes(kGiB - free_bytes);
+    Engine engine(streamed.model, machine.options(16 * kMiB, 14 * kMiB), gpu_profile());
+    const std::vector<float> logits = run(engine, streamed);
+    CHECK(deviation(logits, expected).max <= 2e-4);
+    const std::vector<std::string> notes = engine.receipt().notes;
+    INFO(free_bytes);
+    CHECK(std::any_of(notes.begin(), notes.end(), [&](const std::string& note) {
+      return note.find(said) != std::string::npos;
+    }));
+    return machine.gpu.n_kernels();
+  };
+  CHECK(with_free(6 * kMiB, "planned again with 6.0 MiB") > 0);
+  CHECK(with_free(3 * kMiB, "micro-batches of 16 rows") >= 0);
+  CHECK(with_free(kMiB / 2, "the CPU computes alone") == 0);
+}
+
 }  // namespace
 }  // namespace windlass
