@@ -6,6 +6,7 @@
 #include "pipeline/gpu_probe.h"
 #include "src/base/units.h"
 #include "tests/pipeline/golden_model.h"
+#include "tests/pipeline/small_gguf.h"
 #include "tests/pipeline/streamed_model.h"
 #include "tests/support/catch.h"
 #include "tests/support/simulated_gpu.h"
@@ -155,6 +156,38 @@ TEST_CASE("memory that another process took is done without, and the receipt say
   CHECK(with_free(6 * kMiB, "planned again with 6.0 MiB") > 0);
   CHECK(with_free(3 * kMiB, "micro-batches of 16 rows") >= 0);
   CHECK(with_free(kMiB / 2, "the CPU computes alone") == 0);
+}
+
+TEST_CASE("contexts of several splits are attended to on the GPU as on the CPU") {
+  testing::TempDir folder;
+  const std::string path = folder.file("small.gguf");
+  write_small_llama(path, {DType::kF32, 2, 128, 384, 4, 2, 512});
+  const Model model = open_model(path);
+  std::vector<std::int32_t> ids(1100);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int32_t>(i * 7 % 500);
+  const auto play = [&](Engine& engine) {
+    std::vector<float> logits;
+    for (std::size_t at = 0; at < ids.size();) {
+      const std::size_t n = at + 64 < ids.size() ? 64 : 1;
+      const auto last = engine.feed_for_last(std::span(ids).subspan(at, n), {});
+      logits.insert(logits.end(), last.begin(), last.end());
+      at += n;
+    }
+    return logits;
+  };
+  EngineOptions options = exact_options(1100);
+  std::vector<float> expected;
+  {
+    Engine engine(model, options, test_profile());
+    expected = play(engine);
+  }
+  GpuMachine machine;
+  options = machine.options(64 * kMiB, 256 * kMiB);
+  options.context_tokens = 1100;
+  options.micro_batch_tokens = 0;
+  Engine engine(model, options, gpu_profile());
+  CHECK(same_bits(play(engine), expected));
+  CHECK(machine.gpu.n_kernels() > 100);
 }
 
 }  // namespace

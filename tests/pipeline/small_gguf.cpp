@@ -85,7 +85,7 @@ void write_small_llama(const std::string& path, const SmallLlama& shape) {
                     {{"block_count", u32(shape.layers)},
                      {"embedding_length", u32(d)},
                      {"feed_forward_length", u32(shape.d_ffn)},
-                     {"context_length", 512},
+                     {"context_length", 2048},
                      {"attention.head_count", u32(shape.heads)},
                      {"attention.head_count_kv", u32(shape.kv_heads)}});
 }

@@ -2,6 +2,10 @@
 // CPU's and run when the device's compute engine has come to them.
 #pragma once
 
+#include <functional>
+#include <optional>
+#include <utility>
+
 #include "kernels/op_table.h"
 #include "src/device/simulated_device.h"
 #include "src/ops/op_table.h"
@@ -16,8 +20,10 @@ struct SimulatedGpuOptions {
 // One at a time: functions of an op table know only their stream.
 class SimulatedGpu {
  public:
-  // `ops` lives longer.
+  // The tables live longer. `wait` ends when all that is on `stream` has run.
   SimulatedGpu(EventClock& clock, const SimulatedGpuOptions& options, const OpTable& ops);
+  SimulatedGpu(EventClock& clock, const SimulatedGpuOptions& options, const DeviceOpTable& kernels,
+               Stream stream, std::function<void()> wait);
   ~SimulatedGpu();
   SimulatedGpu(const SimulatedGpu&) = delete;
   SimulatedGpu& operator=(const SimulatedGpu&) = delete;
@@ -27,21 +33,30 @@ class SimulatedGpu {
   const DeviceOpTable& ops() const { return table_; }
   std::int64_t n_kernels() const { return n_kernels_; }
 
-  // Puts a kernel on the stream: what `function` does with the items.
-  template <typename Args>
-  void launch(void (*function)(const Args&, WorkRange), const Args& args, DeviceRange range) {
+  // Puts a kernel on the stream.
+  void launch(Stream stream, std::function<void()> work) {
     ++n_kernels_;
-    device_.run(range.stream, kernel_s_, [function, args, range] {
-      function(args, {range.begin, range.end});
-    });
+    device_.run(stream, kernel_s_, std::move(work));
   }
-  const OpTable& cpu_ops() const { return cpu_ops_; }
+  // Whichever there is.
+  const OpTable* cpu_ops() const { return cpu_ops_; }
+  const DeviceOpTable* kernels() const { return kernels_; }
+  // Runs a kernel now.
+  template <typename Args>
+  void run(void (*kernel)(const Args&, DeviceRange), const Args& args, DeviceRange range) const {
+    kernel(args, {range.begin, range.end, *stream_});
+    wait_();
+  }
   static SimulatedGpu& current();
 
  private:
+  void fill_table();
   SimulatedDevice device_;
   double kernel_s_;
-  const OpTable& cpu_ops_;
+  const OpTable* cpu_ops_ = nullptr;
+  const DeviceOpTable* kernels_ = nullptr;
+  std::optional<Stream> stream_;
+  std::function<void()> wait_;
   DeviceOpTable table_ = {};
   std::int64_t n_kernels_ = 0;
 };
