@@ -42,11 +42,11 @@ __global__ void matvec_kernel(MatMulArgs args, MatVecTiles tiles) {
   float sums[kTokens] = {};
   for (std::int64_t part = lane; part < parts; part += kWarpLanes) {
     float w[8];
-    const WeightRuns runs = decode_part<kType>(weights, part, args.n_in, w);
+    const WeightRuns runs = decode_eight<kType>(weights, part, args.n_in, w);
     for (int t = 0; t < kTokens; ++t) {
       if (t >= left) continue;
       const auto* of_token = reinterpret_cast<const float*>(x + t * args.x_stride_bytes);
-      sums[t] = add_part<kEndsShort<kType>>(sums[t], w, of_token, runs, args.n_in);
+      sums[t] = add_part<kIsFloat<kType>>(sums[t], w, of_token, runs, args.n_in);
     }
   }
   for (int t = 0; t < kTokens; ++t) {
@@ -69,13 +69,11 @@ void matmul_f32(const MatMulArgs& args, DeviceRange rows) {
          full, tiles);
 }
 
-template <DType... kTypes>
-void add_types(TypeList<kTypes...>, DeviceOpTable* table) {
-  ((table->matmul_f32[static_cast<int>(kTypes)] = matmul_f32<kTypes>), ...);
-}
-
 }  // namespace
 
-void add_matvec(DeviceOpTable* table) { add_types(DecodedTypes(), table); }
+void add_matvec(DeviceOpTable* table) {
+  for_each_decoded_type(
+      [&]<DType kType>() { table->matmul_f32[static_cast<int>(kType)] = matmul_f32<kType>; });
+}
 
 }  // namespace windlass

@@ -13,6 +13,7 @@
 
 #include "kernels/emulation/block_runner.h"
 #include "kernels/emulation/emulated_device.h"
+#include "kernels/emulation/emulated_integers.h"
 #include "src/base/half.h"
 #include "src/device/stream.h"
 
