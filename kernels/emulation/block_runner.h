@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/emulation/async_copies.h"
 #include "kernels/emulation/fiber.h"
 
 namespace windlass::emulation {
@@ -18,6 +19,9 @@ namespace windlass::emulation {
 struct Index {
   unsigned x = 0;
 };
+
+// What a lane hands to the others of its warp: at most the operands of a product of tiles.
+using LaneWords = std::array<std::uint64_t, 3>;
 
 // Owner-thread. Keeps its fibres from block to block, so that a thread costs two switches.
 class BlockRunner {
@@ -31,9 +35,12 @@ class BlockRunner {
   // For the running thread.
   void sync_threads(const std::source_location& where);
   // What the 32 lanes of the thread's warp handed in, once all have; valid until its next call.
-  const std::uint64_t* exchange(unsigned lanes, std::uint64_t bits,
-                                const std::source_location& where);
+  const LaneWords* exchange(unsigned lanes, const LaneWords& words,
+                            const std::source_location& where);
   std::byte* shared_memory() { return shared_.get(); }
+  // std::runtime_error unless the bytes are shared memory, at an address that 16 divides.
+  void check_shared(const void* at, std::size_t bytes, const std::source_location& where) const;
+  AsyncCopies& copies() { return threads_[running_].copies; }
 
  private:
   enum class State : std::uint8_t { kRunnable, kWaiting, kEnded };
@@ -41,9 +48,10 @@ class BlockRunner {
     std::unique_ptr<Fiber> fiber;
     State state = State::kRunnable;
     std::source_location where = {};  // of the last meeting
+    AsyncCopies copies = {};
   };
   struct Warp {
-    std::array<std::array<std::uint64_t, 32>, 2> slots = {};  // one is read, the other filled
+    std::array<std::array<LaneWords, 32>, 2> slots = {};  // one is read, the other filled
     int arrived = 0, filling = 0;
   };
 
@@ -60,6 +68,7 @@ class BlockRunner {
   std::size_t size_ = 0, running_ = 0, ended_ = 0;
   int at_barrier_ = 0;
   std::unique_ptr<std::byte[]> shared_;
+  std::size_t shared_bytes_ = 0;
   const std::function<void()>* body_ = nullptr;
   std::exception_ptr failure_;
 };
