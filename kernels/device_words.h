@@ -6,13 +6,21 @@
 
 #ifdef __CUDACC__
 #include "kernels/cuda_words.h"
+// Before a loop whose index has to be a constant, as that of an array in registers has.
+#define WINDLASS_UNROLL _Pragma("unroll")
 #else
 #include "kernels/emulation/emulated_words.h"
+#define WINDLASS_UNROLL
 #endif
 
 namespace windlass {
 
 inline constexpr int kWarpLanes = 32;
 inline constexpr unsigned kAllLanes = 0xffffffffu;
+
+template <class T>
+__device__ T smaller(T a, T b) {
+  return b < a ? b : a;
+}
 
 }  // namespace windlass

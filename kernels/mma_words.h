@@ -12,6 +12,12 @@
 //
 //   multiply_halves(c, a, b0, b1)   c += A B. Products of halves are exact and sums have at least
 //                                   f32's precision, in an order of the card's own.
+//   multiply_bf16(c, a, b0, b1)     the same of bf16 numbers.
+//   multiply_bytes(c, a, b0, b1)    C += A B of integers: A [16, 32] and B [32, 8] of signed bytes,
+//                                   fours for pairs: a[0] = A[g, 4t..], a[1] = A[g + 8, 4t..], a[2]
+//                                   and a[3] the same 16 columns on; b0 = B[4t.., g], b1 the same
+//                                   16 rows on. Sums wrap around at 32 bits.
+//   multiply_bytes(c, a0, a1, b)    the same with A [16, 16] and B [16, 8].
 //   load_tiles(r, row)              r[i] = the lane's pair of tile i of four [8, 8] of halves, pair
 //                                   t of row g. Lane l gives the address of row l % 8 of tile l /
 //                                   8: 16 bytes of shared memory, aligned.
@@ -24,7 +30,7 @@
 //   commit_copies()                 ends a group of the thread's copies, be it empty.
 //   wait_for_copies<n>()            until all groups but the last n are there. Copies that are not
 //                                   waited for before the thread ends are an error.
-// All lanes of a warp run the first three together.
+// All lanes of a warp run products and load_tiles together.
 #pragma once
 
 #ifdef __CUDACC__

@@ -16,7 +16,9 @@ const DeviceOpTable* gpu_op_table() {
     add_q8_rows(&rows);
     add_kv_append(&rows);
     add_dequantize(&rows);
-    add_matvec(&rows);
+    add_matmul_f32(&rows);
+    add_matmul_q8(&rows);
+    add_matmul_bf16(&rows);
     return rows;
   }();
   return &table;

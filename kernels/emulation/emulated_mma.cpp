@@ -33,12 +33,11 @@ const LaneWords* exchange_rows(const void* row, const std::source_location& wher
   return block.exchange(kAll, words, where);
 }
 
-}  // namespace
-
-void multiply_halves(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1,
-                     std::source_location where) {
-  const LaneWords* all = emulation::this_block().exchange(
-      kAll, {join(a[0], a[1]), join(a[2], a[3]), join(b0, b1)}, where);
+// c += A B, where value_of says what the 16 bits of an element stand for.
+template <class ValueOf>
+void multiply_pairs(float (&c)[4], const LaneWords& own, ValueOf value_of,
+                    const std::source_location& where) {
+  const LaneWords* all = emulation::this_block().exchange(kAll, own, where);
   const int g = static_cast<int>(threadIdx.x % 32) / 4, t = static_cast<int>(threadIdx.x % 4);
   float rows[2][16], columns[2][16];  // of A: g and g + 8; of B: 2t and 2t + 1
   for (int k = 0; k < 16; ++k) {
@@ -46,8 +45,8 @@ void multiply_halves(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b
     for (int i = 0; i < 2; ++i) {
       const std::uint32_t of_a = register_of(all[4 * g + quarter], k / 8 * 2 + i);
       const std::uint32_t of_b = register_of(all[4 * (2 * t + i) + quarter], 4 + k / 8);
-      rows[i][k] = f32_of_half(half_of(of_a, k % 2));
-      columns[i][k] = f32_of_half(half_of(of_b, k % 2));
+      rows[i][k] = value_of(half_of(of_a, k % 2));
+      columns[i][k] = value_of(half_of(of_b, k % 2));
     }
   }
   for (int i = 0; i < 4; ++i) {
@@ -56,6 +55,32 @@ void multiply_halves(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b
       sum += static_cast<double>(rows[i / 2][k]) * static_cast<double>(columns[i % 2][k]);
     }
     c[i] = static_cast<float>(sum);
+  }
+}
+
+}  // namespace
+
+void multiply_halves(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1,
+                     std::source_location where) {
+  multiply_pairs(c, {join(a[0], a[1]), join(a[2], a[3]), join(b0, b1)}, f32_from_f16, where);
+}
+
+void multiply_bf16(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1,
+                   std::source_location where) {
+  multiply_pairs(c, {join(a[0], a[1]), join(a[2], a[3]), join(b0, b1)}, f32_from_bf16, where);
+}
+
+void multiply_bytes(std::int32_t (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                    std::uint32_t b1, std::source_location where) {
+  const LaneWords* all = emulation::this_block().exchange(
+      kAll, {join(a[0], a[1]), join(a[2], a[3]), join(b0, b1)}, where);
+  const int g = static_cast<int>(threadIdx.x % 32) / 4, t = static_cast<int>(threadIdx.x % 4);
+  for (int i = 0; i < 4; ++i) {
+    for (int k = 0; k < 8; ++k) {  // fours: row i / 2 of A, column i % 2 of B
+      const std::uint32_t of_a = register_of(all[4 * g + k % 4], k / 4 * 2 + i / 2);
+      const std::uint32_t of_b = register_of(all[4 * (2 * t + i % 2) + k % 4], 4 + k / 4);
+      c[i] = __dp4a(static_cast<int>(of_a), static_cast<int>(of_b), c[i]);
+    }
   }
 }
 

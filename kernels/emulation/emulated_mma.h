@@ -13,6 +13,15 @@ namespace windlass {
 // The sum in double precision, rounded once.
 void multiply_halves(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1,
                      std::source_location where = std::source_location::current());
+void multiply_bf16(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1,
+                   std::source_location where = std::source_location::current());
+void multiply_bytes(std::int32_t (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                    std::uint32_t b1, std::source_location where = std::source_location::current());
+inline void multiply_bytes(std::int32_t (&c)[4], std::uint32_t a0, std::uint32_t a1,
+                           std::uint32_t b,
+                           std::source_location where = std::source_location::current()) {
+  multiply_bytes(c, {a0, a1, 0, 0}, b, 0, where);
+}
 void load_tiles(std::uint32_t (&r)[4], const void* row,
                 std::source_location where = std::source_location::current());
 void load_tiles_transposed(std::uint32_t (&r)[4], const void* row,

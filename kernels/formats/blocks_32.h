@@ -25,7 +25,7 @@ struct Decoder<DType::kQ4_0> : Block32 {
   static constexpr int kBytes = 18;
   template <class From>
   static __device__ CodePair codes(From block, int, int j) {
-    const std::uint32_t four = load_u32(block + (2 + 4 * j));
+    const std::uint32_t four = load_u32(block + 2, j);
     return {less_128(four << 4 & 0xf0f0f0f0u), less_128(four & 0xf0f0f0f0u)};
   }
   template <class From>
@@ -39,7 +39,7 @@ struct Decoder<DType::kQ4_1> : Block32Offset {
   static constexpr int kBytes = 20;
   template <class From>
   static __device__ CodePair codes(From block, int, int j) {
-    const std::uint32_t four = load_u32(block + (4 + 4 * j));
+    const std::uint32_t four = load_u32(block + 4, j);
     return {low_nibbles(four), high_nibbles(four)};
   }
 };
@@ -55,7 +55,7 @@ struct Decoder<DType::kQ5_0> : Block32 {
   static constexpr int kBytes = 22;
   template <class From>
   static __device__ CodePair codes(From block, int, int j) {
-    const std::uint32_t fifth = load_u32(block + 2), four = load_u32(block + (6 + 4 * j));
+    const std::uint32_t fifth = load_u32(block + 2), four = load_u32(block + 6, j);
     return {less_128(low_nibbles(four) << 3 | spread_bits(fifth, 4 * j) << 7),
             less_128(high_nibbles(four) << 3 | spread_bits(fifth, 16 + 4 * j) << 7)};
   }
@@ -70,7 +70,7 @@ struct Decoder<DType::kQ5_1> : Block32Offset {
   static constexpr int kBytes = 24;
   template <class From>
   static __device__ CodePair codes(From block, int, int j) {
-    const std::uint32_t fifth = load_u32(block + 4), four = load_u32(block + (8 + 4 * j));
+    const std::uint32_t fifth = load_u32(block + 4), four = load_u32(block + 8, j);
     return {low_nibbles(four) | spread_bits(fifth, 4 * j) << 4,
             high_nibbles(four) | spread_bits(fifth, 16 + 4 * j) << 4};
   }
@@ -81,7 +81,7 @@ struct Decoder<DType::kQ8_0> : Block32 {
   static constexpr int kBytes = 34;
   template <class From>
   static __device__ CodePair codes(From block, int, int j) {
-    return {load_u32(block + (2 + 4 * j)), load_u32(block + (18 + 4 * j))};
+    return {load_u32(block + 2, j), load_u32(block + 2, 4 + j)};
   }
   template <class From>
   static __device__ Group group(From block, int, int) {
@@ -131,7 +131,7 @@ struct Decoder<DType::kIQ4_NL> : Block32 {
   static constexpr int kBytes = 18;
   template <class From>
   static __device__ CodePair codes(From block, int, int j) {
-    return looked_up_iq4(load_u32(block + (2 + 4 * j)));
+    return looked_up_iq4(load_u32(block + 2, j));
   }
   template <class From>
   static __device__ Group group(From block, int, int) {
@@ -145,7 +145,7 @@ struct Decoder<DType::kMXFP4> : Block32 {
   static constexpr int kBytes = 17;
   template <class From>
   static __device__ CodePair codes(From block, int, int j) {
-    return looked_up_fp4(load_u32(block + (1 + 4 * j)));
+    return looked_up_fp4(load_u32(block + 1, j));
   }
   template <class From>
   static __device__ Group group(From block, int, int) {
@@ -162,9 +162,9 @@ struct Decoder<DType::kNVFP4> {
   static constexpr bool kHasOffset = false;
   template <class From>
   static __device__ CodePair codes(From block, int part, int j) {
-    const From bytes = block + (4 + 16 * part + 4 * (j % 2));
-    const CodePair first = looked_up_fp4(load_u32(bytes)),
-                   second = looked_up_fp4(load_u32(bytes + 8));
+    const From bytes = block + (4 + 16 * part);
+    const CodePair first = looked_up_fp4(load_u32(bytes, j % 2)),
+                   second = looked_up_fp4(load_u32(bytes, 2 + j % 2));
     return j < 2 ? CodePair{first.low, second.low} : CodePair{first.high, second.high};
   }
   template <class From>

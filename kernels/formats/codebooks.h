@@ -184,7 +184,7 @@ struct Decoder<DType::kIQ1_M> : VectorsOf8<Decoder<DType::kIQ1_M>> {
   }
   template <class From>
   static __device__ Group group(From block, int part, int half) {
-    const std::uint32_t first = load_u32(block + 48), second = load_u32(block + 52);
+    const std::uint32_t first = load_u32(block + 48), second = load_u32(block + 48, 1);
     const std::uint32_t d = (first >> 12 & 0xfu) | (first >> 24 & 0xf0u) | (second >> 4 & 0xf00u) |
                             (second >> 16 & 0xf000u);
     const int g = 2 * part + half;

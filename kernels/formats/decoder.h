@@ -44,8 +44,10 @@ inline __device__ std::uint32_t load_u16(const std::uint8_t* from) {
   return value;
 }
 
-// Blocks of most types are no multiple of 4 bytes, but neighbouring lanes read neighbouring bytes.
-inline __device__ std::uint32_t load_u32(const std::uint8_t* from) {
+// The four bytes number `word`. Blocks of most types are no multiple of 4 bytes, but neighbouring
+// lanes read neighbouring bytes.
+inline __device__ std::uint32_t load_u32(const std::uint8_t* from, int word = 0) {
+  from += 4 * word;
   if (reinterpret_cast<std::uintptr_t>(from) % 4 != 0) {
     return load_u16(from) | load_u16(from + 2) << 16;
   }
@@ -55,20 +57,22 @@ inline __device__ std::uint32_t load_u32(const std::uint8_t* from) {
 }
 
 // Bytes in shared memory, of any alignment: read by the two words that they are in, so without a
-// branch. REQUIRES: the word after the last byte is shared memory too.
+// branch; neighbours share one. REQUIRES: the word after the last byte is shared memory too.
 struct SharedBytes {
   const std::uint32_t* words;
-  int offset;  // in bytes
+  std::uint32_t offset;  // in bytes
 
-  __device__ SharedBytes operator+(int bytes) const { return {words, offset + bytes}; }
+  __device__ SharedBytes operator+(int bytes) const {
+    return {words, offset + static_cast<std::uint32_t>(bytes)};
+  }
   __device__ std::uint32_t operator[](int byte) const {
-    return words[(offset + byte) / 4] >> ((offset + byte) % 4 * 8) & 255u;
+    return reinterpret_cast<const std::uint8_t*>(words)[offset + static_cast<std::uint32_t>(byte)];
   }
 };
 
-inline __device__ std::uint32_t load_u32(SharedBytes from) {
-  const std::uint32_t* word = from.words + from.offset / 4;
-  return __funnelshift_r(word[0], word[1], static_cast<unsigned>(from.offset % 4 * 8));
+inline __device__ std::uint32_t load_u32(SharedBytes from, int word = 0) {
+  const std::uint32_t* words = from.words + from.offset / 4 + word;
+  return __funnelshift_r(words[0], words[1], from.offset % 4 * 8);
 }
 inline __device__ std::uint32_t load_u16(SharedBytes from) { return load_u32(from) & 0xffffu; }
 
@@ -77,8 +81,7 @@ __device__ float load_half(From from) {
   return f32_of_half(static_cast<std::uint16_t>(load_u16(from)));
 }
 
-// Four codes of some bits each, to which a zero point of 8 << `shift` less is added: as signed
-// bytes. REQUIRES: they are in the upper bits of their bytes.
+// Four unsigned bytes less 128 each, as signed ones.
 inline __device__ std::uint32_t less_128(std::uint32_t four) { return four ^ 0x80808080u; }
 
 // Four signed bytes less 1 each. REQUIRES: none is below -127, and those given are not negative.

@@ -9,9 +9,9 @@ namespace windlass {
 // of the half, from its lowest bits up.
 template <class From>
 __device__ CodePair two_bit_codes(From bytes, int part, int j) {
-  const From from = bytes + (32 * (part / 4) + 4 * j);
+  const From from = bytes + 32 * (part / 4);
   const int shift = part % 4 * 2;
-  return {load_u32(from) >> shift & 0x03030303u, load_u32(from + 16) >> shift & 0x03030303u};
+  return {load_u32(from, j) >> shift & 0x03030303u, load_u32(from, 4 + j) >> shift & 0x03030303u};
 }
 
 // A byte for each group: scale and, above it, minimum.
@@ -39,8 +39,8 @@ struct Decoder<DType::kQ3_K> {
   template <class From>
   static __device__ CodePair codes(From block, int part, int j) {
     const CodePair two = two_bit_codes(block + 32, part, j);
-    const std::uint32_t low = load_u32(block + 4 * j) >> part & 0x01010101u;
-    const std::uint32_t high = load_u32(block + (16 + 4 * j)) >> part & 0x01010101u;
+    const std::uint32_t low = load_u32(block, j) >> part & 0x01010101u;
+    const std::uint32_t high = load_u32(block, 4 + j) >> part & 0x01010101u;
     return {less_128(two.low << 5 | low << 7), less_128(two.high << 5 | high << 7)};
   }
   // A scale has 6 bits, the low four in the nibbles of 8 bytes, the high two in 4 more.
@@ -75,8 +75,8 @@ struct Decoder<DType::kQ4_K> {
   static constexpr bool kHasOffset = true;
   template <class From>
   static __device__ CodePair codes(From block, int part, int j) {
-    const From from = block + (16 + 32 * (part / 2) + 4 * j);
-    return {nibbles(load_u32(from), part % 2), nibbles(load_u32(from + 16), part % 2)};
+    const From from = block + (16 + 32 * (part / 2));
+    return {nibbles(load_u32(from, j), part % 2), nibbles(load_u32(from, 4 + j), part % 2)};
   }
   template <class From>
   static __device__ Group group(From block, int part, int) {
@@ -91,11 +91,11 @@ struct Decoder<DType::kQ5_K> {
   static constexpr bool kHasOffset = true;
   template <class From>
   static __device__ CodePair codes(From block, int part, int j) {
-    const From from = block + (48 + 32 * (part / 2) + 4 * j);
-    const std::uint32_t low = load_u32(block + (16 + 4 * j)) >> part & 0x01010101u;
-    const std::uint32_t high = load_u32(block + (32 + 4 * j)) >> part & 0x01010101u;
-    return {nibbles(load_u32(from), part % 2) | low << 4,
-            nibbles(load_u32(from + 16), part % 2) | high << 4};
+    const From from = block + (48 + 32 * (part / 2));
+    const std::uint32_t low = load_u32(block + 16, j) >> part & 0x01010101u;
+    const std::uint32_t high = load_u32(block + 16, 4 + j) >> part & 0x01010101u;
+    return {nibbles(load_u32(from, j), part % 2) | low << 4,
+            nibbles(load_u32(from, 4 + j), part % 2) | high << 4};
   }
   template <class From>
   static __device__ Group group(From block, int part, int) {
@@ -111,10 +111,10 @@ struct Decoder<DType::kQ6_K> {
   static constexpr bool kHasOffset = false;
   template <class From>
   static __device__ CodePair codes(From block, int part, int j) {
-    const From four = block + (64 * (part / 4) + 32 * (part % 2) + 4 * j);
-    const From top = block + (128 + 32 * (part / 4) + 4 * j);
-    return {code(load_u32(four), load_u32(top), part % 4),
-            code(load_u32(four + 16), load_u32(top + 16), part % 4)};
+    const From four = block + (64 * (part / 4) + 32 * (part % 2));
+    const From top = block + (128 + 32 * (part / 4));
+    return {code(load_u32(four, j), load_u32(top, j), part % 4),
+            code(load_u32(four, 4 + j), load_u32(top, 4 + j), part % 4)};
   }
   template <class From>
   static __device__ Group group(From block, int part, int half) {
@@ -134,7 +134,7 @@ struct Decoder<DType::kIQ4_XS> {
   static constexpr bool kHasOffset = false;
   template <class From>
   static __device__ CodePair codes(From block, int part, int j) {
-    return looked_up_iq4(load_u32(block + (8 + 16 * part + 4 * j)));
+    return looked_up_iq4(load_u32(block + (8 + 16 * part), j));
   }
   template <class From>
   static __device__ Group group(From block, int part, int) {

@@ -29,10 +29,10 @@ struct Decoder<DType::kTQ1_0> {
   template <class From>
   static __device__ CodePair codes(From block, int part, int j) {
     if (part < 5) {
-      return {ternary_digits(load_u32(block + 4 * j), part),
-              ternary_digits(load_u32(block + (16 + 4 * j)), part)};
+      return {ternary_digits(load_u32(block, j), part),
+              ternary_digits(load_u32(block, 4 + j), part)};
     }
-    const std::uint32_t four = load_u32(block + (32 + 4 * j));
+    const std::uint32_t four = load_u32(block, 8 + j);
     const int digit = 2 * (part - 5);
     return {ternary_digits(four, digit),
             part < 7 ? ternary_digits(four, digit + 1) : ternary_digits(load_u32(block + 48), j)};
@@ -50,10 +50,10 @@ struct Decoder<DType::kTQ2_0> {
   static constexpr bool kHasOffset = false;
   template <class From>
   static __device__ CodePair codes(From block, int part, int j) {
-    const From from = block + (32 * (part / 4) + 4 * j);
+    const From from = block + 32 * (part / 4);
     const int shift = part % 4 * 2;
-    return {less_1(load_u32(from) >> shift & 0x03030303u),
-            less_1(load_u32(from + 16) >> shift & 0x03030303u)};
+    return {less_1(load_u32(from, j) >> shift & 0x03030303u),
+            less_1(load_u32(from, 4 + j) >> shift & 0x03030303u)};
   }
   template <class From>
   static __device__ Group group(From block, int, int) {

@@ -88,7 +88,8 @@ struct QuantizeRowsArgs {
 };
 
 // out[t * out_stride + r] (+)= dot(weight row r, x[t]).  Items: weight rows r.
-// x is f32 [n_tokens, n_in] for the matmul_f32 row of the table, q8 rows for matmul_q8, bf16 rows for matmul_bf16.
+// x is f32 [n_tokens, n_in] for the matmul_f32 row of the table, q8 rows for matmul_q8, bf16 rows for matmul_bf16. On GPUs
+// q8 rows begin at addresses that 16 divides.
 // The sum over n_in has one order that depends on n_in and ISA alone, whatever n_tokens is.
 struct MatMulArgs {
   const std::byte* weights;     // n_out rows of row_bytes bytes, in the file's layout; any alignment

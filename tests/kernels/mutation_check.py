@@ -26,11 +26,35 @@ MUTATIONS = [
     ("rows.cu", "rows.cu", "args.shares[j]", "args.shares[j - row * args.n_used]", "gathered*"),
     ("q8_rows.cu", "q8_rows.cu", "int mask = 8", "int mask = 4", "q8 rows*"),
     ("kv_append.cu", "kv_append.cu", "head * args.page_tokens + slot", "head * args.page_tokens + lane", "appended*"),
-    ("formats/k_quants.h", "dequantize.cu", "block[196 + first / 16]", "block[195 + first / 16]", "dequantised*"),
-    ("formats/blocks_32.h", "matvec.cu", "fifth_bit(fifth, 16 + j)) - 16", "fifth_bit(fifth, 15 + j)) - 16",
-     "a product with float*"),
-    ("matvec.cu", "matvec.cu", "row >= tiles.end_row", "row > tiles.end_row", "a product with float*"),
-    ("matvec.cu", "matvec.cu", "(first_token + t) * args.out_stride", "t * args.out_stride", "a product with float*"),
+    ("formats/k_quants.h", "dequantize.cu", "block[192 + 2 * part + half]", "block[192 + part + half]", "dequantised*"),
+    ("formats/codebooks.h", "dequantize.cu", "load_u16(block + (48 + g / 4 * 2))", "load_u16(block + (48 + g / 8 * 2))",
+     "dequantised*"),
+    ("formats/ternary.h", "dequantize.cu", "ternary_digits(four, digit + 1)", "ternary_digits(four, digit)", "dequantised*"),
+    ("formats/blocks_32.h", "matvec_q8.cu", "spread_bits(fifth, 16 + 4 * j) << 7", "spread_bits(fifth, 15 + 4 * j) << 7",
+     "a product with q8*"),
+    ("staged_rows.h", "matvec_q8.cu", "(piece) % 16)", "(piece) % 8)", "a product with q8*"),
+    ("matvec.h", "matvec_q8.cu", "s < segments; ++s", "s + 1 < segments; ++s", "a product with q8*"),
+    ("matvec.h", "matvec_f32.cu", "    __syncthreads();\n    stage_matvec", "    stage_matvec", "a product with float*"),
+    ("matvec.h", "matvec_f32.cu", "std::int64_t row = first_row + thread / kMostVectors",
+     "std::int64_t row = first_row + thread % kMostVectors", "a product with float*"),
+    ("matvec_q8.cu", "matvec_q8.cu", "first * args.x_block_bytes", "first * kQ8Block * 2", "interleaved*"),
+    ("q8_dot.h", "matvec_q8.cu", "x.half_sums[half]", "x.half_sums[1 - half]", "a product with q8*"),
+    ("q8_tiles.h", "matmul_q8_tiles.cu", "groups[i / 2][half]", "groups[i % 2][half]", "a product of any*"),
+    ("q8_tiles.h", "matmul_q8_tiles.cu", "(token(2 * t + 1))", "(token(2 * t))", "a product of any*"),
+    ("thin_tiles.h", "matmul_q8_tiles.cu", "ThinShape::kPitch + 8] = sums[0][n][3]", "ThinShape::kPitch + 8] = sums[0][n][2]",
+     "a product of any*"),
+    ("matmul_q8_tiles.cu", "matmul_q8_tiles.cu", "__syncthreads();  // what lies there may still be read", "",
+     "activations beyond*"),
+    ("matmul_q8_tiles.cu", "matmul_q8_tiles.cu", "(part + kStepBlocks) % kQ8SegmentBlocks == 0", "part % kQ8SegmentBlocks == 0",
+     "activations beyond*"),
+    ("matmul_q8_tiles.cu", "matmul_q8_tiles.cu", "r = row + i / 2 * 8", "r = row + i / 2 * 4", "a product of any*"),
+    ("matmul_bf16.cu", "matmul_bf16.cu", "weights, values[0], values[4]", "weights, values[0], values[3]",
+     "a product with bf16*"),
+    ("matmul_bf16.cu", "matmul_bf16.cu", "if (c >= left) return 0;", "", "a product with bf16*"),
+    ("matmul_f32_tiles.cu", "matmul_f32_tiles.cu", "__syncthreads();  // what lies there may still be read", "",
+     "a product of any*"),
+    ("matmul_f32_tiles.cu", "matmul_f32_tiles.cu", "(first + kStep) % kF32Segment != 0", "first % kF32Segment != 0",
+     "one token*"),
 ]
 
 
@@ -71,7 +95,8 @@ def outcome(build, folder, mutation):
   words = compile_command(build, unit)
   source = str(changed) if file == unit else str(ROOT / "kernels" / unit)
   words = [source if word == str(ROOT / "kernels" / unit) else word for word in words]
-  made = run(words[:1] + ["-I", str(folder)] + words[1:] + ["-o", str(compiled)], cwd=build)
+  # -O1: what takes long is compiling.
+  made = run(words[:1] + ["-I", str(folder)] + words[1:] + ["-O1", "-o", str(compiled)], cwd=build)
   if made.returncode != 0:
     return "does not compile:\n" + made.stdout
   # The changed unit stands before the library, whose own one is then not taken.

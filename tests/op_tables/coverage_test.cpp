@@ -42,6 +42,8 @@ TEST_CASE("the GPU has the rows that it is known to have") {
   CHECK((ops->scale && ops->kv_append && ops->gather_rows && ops->combine_rows));
   CHECK(std::count(std::begin(ops->activate), std::end(ops->activate), nullptr) == 0);
   CHECK(types_with(ops->matmul_f32) == matmul_types());
+  CHECK(types_with(ops->matmul_q8) == int8_types());
+  CHECK((ops->round_rows && ops->matmul_bf16[static_cast<int>(DType::kBF16)]));
   CHECK(types_with(ops->dequantize_rows) == matmul_types());
   CHECK(std::any_of(backends().begin(), backends().end(),
                     [](const Backend& b) { return b.is_gpu && b.ops.rms_norm != nullptr; }));
