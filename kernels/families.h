@@ -11,6 +11,7 @@ void add_elementwise(DeviceOpTable* table);
 void add_row_moves(DeviceOpTable* table);
 void add_q8_rows(DeviceOpTable* table);
 void add_kv_append(DeviceOpTable* table);
+void add_attention(DeviceOpTable* table);
 void add_dequantize(DeviceOpTable* table);
 void add_matvec(DeviceOpTable* table);
 

@@ -15,6 +15,7 @@ const DeviceOpTable* gpu_op_table() {
     add_row_moves(&rows);
     add_q8_rows(&rows);
     add_kv_append(&rows);
+    add_attention(&rows);
     add_dequantize(&rows);
     add_matvec(&rows);
     return rows;

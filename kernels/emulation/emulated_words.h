@@ -20,6 +20,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __launch_bounds__(...)
 
 namespace windlass {
 
@@ -54,6 +55,15 @@ inline int __any_sync(unsigned lanes, int predicate,
   std::uint64_t any = 0;
   for (int lane = 0; lane < 32; ++lane) any |= all[lane][0];
   return any != 0 ? 1 : 0;
+}
+
+template <class T>
+constexpr T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
+constexpr T max(T a, T b) {
+  return a < b ? b : a;
 }
 
 template <class T>
