@@ -9,6 +9,7 @@ void add_norms(DeviceOpTable* table);
 void add_rope(DeviceOpTable* table);
 void add_elementwise(DeviceOpTable* table);
 void add_row_moves(DeviceOpTable* table);
+void add_routing(DeviceOpTable* table);
 void add_q8_rows(DeviceOpTable* table);
 void add_kv_append(DeviceOpTable* table);
 void add_attention(DeviceOpTable* table);

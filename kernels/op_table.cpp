@@ -13,6 +13,7 @@ const DeviceOpTable* gpu_op_table() {
     add_rope(&rows);
     add_elementwise(&rows);
     add_row_moves(&rows);
+    add_routing(&rows);
     add_q8_rows(&rows);
     add_kv_append(&rows);
     add_attention(&rows);

@@ -242,6 +242,8 @@ struct MergePartialsArgs {
 // How the scores of a router become probabilities: of one choice among all, or of each expert by itself.
 enum class ExpertGate : std::uint8_t { kSoftmax, kSigmoid };
 inline constexpr std::int64_t kMaxExperts = 1024;
+// Added to the sum that shares are divided by: sigmoids can underflow. DeepSeek-V3's own code adds the same.
+inline constexpr float kLeastShareSum = 1e-20f;
 
 // The n_used experts of each row and their shares, of a mixture of experts. p = softmax(scores), or sigmoid of each score.
 // The experts with the largest p + bias are chosen, best first. Where n_groups > 1 they are equal groups of neighbours, and only

@@ -40,7 +40,7 @@ TEST_CASE("the GPU has the rows that it is known to have") {
   REQUIRE(ops != nullptr);
   CHECK((ops->rms_norm && ops->layer_norm && ops->quantize_rows && ops->rope && ops->add));
   CHECK((ops->scale && ops->kv_append && ops->gather_rows && ops->combine_rows));
-  CHECK((ops->attention && ops->merge_partials));
+  CHECK((ops->attention && ops->merge_partials && ops->choose_experts));
   CHECK(std::count(std::begin(ops->activate), std::end(ops->activate), nullptr) == 0);
   const std::vector<DType> decoded = {
       DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ4_0,  DType::kQ4_1, DType::kQ5_0,
