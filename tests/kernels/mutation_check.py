@@ -63,7 +63,7 @@ MUTATIONS = [
     ("matvec.cu", "matvec.cu", "(first_token + t) * args.out_stride", "t * args.out_stride", "a product with float*"),
     ("matmul_transposed.cu", "matmul_transposed.cu", "__syncthreads();  // the activations", "// the activations",
      "a transposed product*"),
-    ("matmul_transposed.cu", "matmul_transposed.cu", "first_token + n / kRows", "n / kRows", "a transposed product*"),
+    ("matmul_transposed.cu", "matmul_transposed.cu", "first_token + n / kRows", "first_token + n % kTokens", "a transposed product*"),
 ]
 
 
