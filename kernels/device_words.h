@@ -18,9 +18,4 @@ namespace windlass {
 inline constexpr int kWarpLanes = 32;
 inline constexpr unsigned kAllLanes = 0xffffffffu;
 
-template <class T>
-__device__ T smaller(T a, T b) {
-  return b < a ? b : a;
-}
-
 }  // namespace windlass

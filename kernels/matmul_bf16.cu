@@ -32,7 +32,7 @@ struct Bf16Segment {
       for (int n = 0; n < kTokenTiles; ++n) {
         if (8 * n > x.last) continue;
         const auto* values = reinterpret_cast<const std::uint32_t*>(
-            x.first + smaller(8 * n + g, x.last) * x.token_bytes + 2 * c);
+            x.first + min(8 * n + g, x.last) * x.token_bytes + 2 * c);
         multiply_bf16(sums[0][n], weights, values[0], values[4]);
       }
     }

@@ -98,11 +98,11 @@ __global__ void __launch_bounds__(kTileWarps* kWarpLanes, 2)
   const std::int64_t parts = args.n_in / 32;
   const TileTokens x = {
       reinterpret_cast<const std::byte*>(tokens), kTokenPitch, sizeof(Q8Block),
-      static_cast<int>(smaller(args.n_tokens - first_token, std::int64_t{kWideTokens})) - 1};
+      static_cast<int>(min(args.n_tokens - first_token, std::int64_t{kWideTokens})) - 1};
   WideSums totals = {}, sums = {};
   for (std::int64_t part = 0; part < parts; part += kStepBlocks) {
     const std::int64_t in_piece = part % sizes.piece_parts, piece = part - in_piece;
-    const int blocks = static_cast<int>(smaller(parts - part, std::int64_t{kStepBlocks}));
+    const int blocks = static_cast<int>(min(parts - part, std::int64_t{kStepBlocks}));
     __syncthreads();  // what lies there may still be read
     for (int m = 0; m < 2 && in_piece == 0; ++m) {
       stage_16_rows(staged + m * 16 * sizes.pitch, sizes.pitch, args, info, first_row + 16 * m,

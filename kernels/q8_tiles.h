@@ -94,7 +94,7 @@ __device__ void add_parts(DType type, const SharedBytes (&rows)[2 * kRowTiles], 
     WINDLASS_UNROLL
     for (int n = 0; n < kTokenTiles; ++n) {
       if (8 * n > x.last) continue;
-      const auto token = [&](int i) { return block + smaller(8 * n + i, x.last) * x.token_bytes; };
+      const auto token = [&](int i) { return block + min(8 * n + i, x.last) * x.token_bytes; };
       const auto* values = reinterpret_cast<const std::uint32_t*>(token(g));
       const std::uint32_t codes[2] = {values[t], values[4 + t]};
       const Q8Scales scales[2] = {q8_scales<Kind::kHasOffset>(token(2 * t)),

@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(ThinShape::kThreads, 2)
   const std::int64_t first_row = rows.begin + blockIdx.x / sizes.token_tiles * ThinShape::kRows;
   const int parts = static_cast<int>((args.n_in + 31) / 32);
   const int n_tokens =
-      static_cast<int>(smaller(args.n_tokens - first_token, std::int64_t{ThinShape::kTokens}));
+      static_cast<int>(min(args.n_tokens - first_token, std::int64_t{ThinShape::kTokens}));
   float totals[ThinShape::kOutputs] = {};
   stage_16_rows(staged, sizes.pitch, args, info, first_row, rows.end, warp * kParts, kParts);
   for (int round = 0; round < parts; round += kTileWarps * kParts) {
@@ -102,13 +102,13 @@ __global__ void __launch_bounds__(ThinShape::kThreads, 2)
                                  static_cast<int>(args.x_stride_bytes),
                                  static_cast<int>(args.x_block_bytes), n_tokens - 1};
       float of_lane[1][kTokenTiles][4] = {};
-      Segment::add(args, info, pieces, first, smaller(parts - first, kParts), tokens, of_lane);
+      Segment::add(args, info, pieces, first, min(parts - first, kParts), tokens, of_lane);
       store_segment(of_lane, n_tokens, sums + warp * sizes.sums);
     }
     __syncthreads();
     stage_16_rows(staged, sizes.pitch, args, info, first_row, rows.end, first + kTileWarps * kParts,
                   kParts);
-    const int segments = smaller((parts - round + kParts - 1) / kParts, kTileWarps);
+    const int segments = min((parts - round + kParts - 1) / kParts, kTileWarps);
     add_segments(sums, sizes.sums, segments, n_tokens, totals);
   }
   store_totals(args, first_token, first_row, rows.end, totals);

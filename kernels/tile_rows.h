@@ -34,7 +34,7 @@ inline __device__ void stage_16_rows(std::uint8_t* to, int pitch, const MatMulAr
   const std::int64_t size = args.n_in / info.weights * info.bytes;
   const std::int64_t begin = first * 32 / info.weights * info.bytes;
   if (begin >= size) return;
-  const std::int64_t end = smaller(size, begin + parts * 32 / info.weights * info.bytes);
+  const std::int64_t end = min(size, begin + parts * 32 / info.weights * info.bytes);
   const int lane = static_cast<int>(threadIdx.x % kWarpLanes);
   for (int r = lane / 16; r < 16 && first_row + r < end_row; r += 2) {
     const auto* row =
@@ -48,7 +48,7 @@ inline __device__ void stage_16_rows(std::uint8_t* to, int pitch, const MatMulAr
 inline __device__ SharedBytes staged_row(const std::uint8_t* to, int pitch, const MatMulArgs& args,
                                          const TileType& info, std::int64_t first_row,
                                          std::int64_t end_row, int r, std::int64_t first) {
-  r = static_cast<int>(smaller(std::int64_t{r}, end_row - 1 - first_row));
+  r = static_cast<int>(min(std::int64_t{r}, end_row - 1 - first_row));
   const auto* row =
       reinterpret_cast<const std::uint8_t*>(args.weights) + (first_row + r) * args.row_bytes;
   return staged_piece(to + r * pitch, row + first * 32 / info.weights * info.bytes);

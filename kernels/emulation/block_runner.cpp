@@ -61,7 +61,7 @@ void BlockRunner::run_thread() {
   }
 }
 
-void BlockRunner::run(Index block, Index blocks, std::span<const int> order,
+void BlockRunner::run(Index block, Index blocks, std::span<const int> order, bool far_apart,
                       std::int64_t shared_bytes, const std::function<void()>& body) {
   prepare(order.size());
   shared_bytes_ = static_cast<std::size_t>(shared_bytes);
@@ -73,7 +73,7 @@ void BlockRunner::run(Index block, Index blocks, std::span<const int> order,
   gridDim = blocks;
   blockDim = {static_cast<unsigned>(size_)};
   while (ended_ < size_) {
-    if (!run_runnable(order)) fail_stuck();
+    if (!(far_apart ? run_warps(order) : run_runnable(order))) fail_stuck();
   }
   shared_.reset();
   current = nullptr;
@@ -88,6 +88,14 @@ bool BlockRunner::run_runnable(std::span<const int> order) {
     threadIdx = {static_cast<unsigned>(number)};
     threads_[running_].fiber->resume();
     if (failure_) std::rethrow_exception(failure_);
+  }
+  return any;
+}
+
+bool BlockRunner::run_warps(std::span<const int> order) {
+  bool any = false;
+  for (std::size_t first = 0; first < order.size(); first += 32) {
+    while (run_runnable(order.subspan(first, 32))) any = true;
   }
   return any;
 }

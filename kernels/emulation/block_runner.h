@@ -27,10 +27,11 @@ using LaneWords = std::array<std::uint64_t, 3>;
 class BlockRunner {
  public:
   // Runs `body` as each thread of `block`, each from meeting to meeting in the order of `order`,
-  // which has every thread's number once. std::runtime_error when the threads do not all meet;
-  // then the runner is of no further use.
-  void run(Index block, Index blocks, std::span<const int> order, std::int64_t shared_bytes,
-           const std::function<void()>& body);
+  // which has every thread's number once. With `far_apart` the order is one of warps, each of which
+  // goes on until it waits for others, so that they come as far apart as barriers let them.
+  // std::runtime_error when the threads do not all meet; then the runner is of no further use.
+  void run(Index block, Index blocks, std::span<const int> order, bool far_apart,
+           std::int64_t shared_bytes, const std::function<void()>& body);
 
   // For the running thread.
   void sync_threads(const std::source_location& where);
@@ -58,6 +59,7 @@ class BlockRunner {
   void prepare(std::size_t n_threads);
   void run_thread();
   bool run_runnable(std::span<const int> order);
+  bool run_warps(std::span<const int> order);
   // Suspends the running thread until all of the `count` threads from `first` have come to the
   // meeting; the last one goes on at once. std::runtime_error when another one is somewhere else.
   void meet(std::size_t first, std::size_t count, int* arrived, const std::source_location& where);

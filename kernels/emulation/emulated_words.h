@@ -59,6 +59,15 @@ inline int __any_sync(unsigned lanes, int predicate,
 }
 
 template <class T>
+constexpr T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
+constexpr T max(T a, T b) {
+  return a < b ? b : a;
+}
+
+template <class T>
 T* shared_memory() {
   return reinterpret_cast<T*>(emulation::this_block().shared_memory());
 }

@@ -97,14 +97,14 @@ inline __device__ std::uint32_t nibbles(std::uint32_t four, int high) {
 }
 
 // Byte j of four.
-inline __device__ float code_of(std::uint32_t four, int j) {
-  return static_cast<float>(static_cast<std::int8_t>(four >> (8 * j) & 255u));
+inline __device__ int signed_byte_of(std::uint32_t four, int j) {
+  return static_cast<std::int8_t>(four >> (8 * j) & 255u);
 }
 
 inline __device__ void decode_four(std::uint32_t four, const Group& group, bool has_offset,
                                    float* w) {
   for (int j = 0; j < 4; ++j) {
-    w[j] = group.scale * code_of(four, j);
+    w[j] = group.scale * static_cast<float>(signed_byte_of(four, j));
     if (has_offset) w[j] += group.offset;
   }
 }
