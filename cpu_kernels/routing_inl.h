@@ -80,9 +80,6 @@ inline void close_groups(const ChooseExpertsArgs& args, ExpertScores* scores) {
   for (std::int64_t e = 0; e < args.n_experts; ++e) scores->open[e] = taken[e / size];
 }
 
-// A sum of sigmoids can underflow; DeepSeek-V3's own code adds the same.
-inline constexpr float kLeastShareSum = 1e-20f;
-
 inline void choose_open(const ChooseExpertsArgs& args, ExpertScores* scores, std::int32_t* experts,
                         float* shares) {
   float sum = 0.0f;

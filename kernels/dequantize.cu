@@ -14,11 +14,11 @@ __global__ void dequantize_kernel(DequantizeRowsArgs args, RowTiles tiles) {
   if (part >= tiles.width) return;
   float w[8];
   const auto* from = reinterpret_cast<const std::uint8_t*>(args.rows[row]);
-  const WeightRuns runs = decode_part<kType>(from, part, args.width, w);
+  const WeightRuns runs = decode_eight<kType>(from, part, args.width, w);
   float* out = args.out + row * args.width;
   for (int j = 0; j < 4; ++j) {
-    if (!kEndsShort<kType> || runs.first + j < args.width) out[runs.first + j] = w[j];
-    if (!kEndsShort<kType> || runs.second + j < args.width) out[runs.second + j] = w[4 + j];
+    if (!kIsFloat<kType> || runs.first + j < args.width) out[runs.first + j] = w[j];
+    if (!kIsFloat<kType> || runs.second + j < args.width) out[runs.second + j] = w[4 + j];
   }
 }
 
@@ -27,13 +27,12 @@ void dequantize_rows(const DequantizeRowsArgs& args, DeviceRange rows) {
   launch_rows(dequantize_kernel<kType>, args, rows, (args.width + 7) / 8);
 }
 
-template <DType... kTypes>
-void add_types(TypeList<kTypes...>, DeviceOpTable* table) {
-  ((table->dequantize_rows[static_cast<int>(kTypes)] = dequantize_rows<kTypes>), ...);
-}
-
 }  // namespace
 
-void add_dequantize(DeviceOpTable* table) { add_types(DecodedTypes(), table); }
+void add_dequantize(DeviceOpTable* table) {
+  for_each_decoded_type([&]<DType kType>() {
+    table->dequantize_rows[static_cast<int>(kType)] = dequantize_rows<kType>;
+  });
+}
 
 }  // namespace windlass

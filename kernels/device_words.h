@@ -6,8 +6,11 @@
 
 #ifdef __CUDACC__
 #include "kernels/cuda_words.h"
+// Before a loop whose index has to be a constant, as that of an array in registers has.
+#define WINDLASS_UNROLL _Pragma("unroll")
 #else
 #include "kernels/emulation/emulated_words.h"
+#define WINDLASS_UNROLL
 #endif
 
 namespace windlass {

@@ -9,9 +9,14 @@ void add_norms(DeviceOpTable* table);
 void add_rope(DeviceOpTable* table);
 void add_elementwise(DeviceOpTable* table);
 void add_row_moves(DeviceOpTable* table);
+void add_routing(DeviceOpTable* table);
 void add_q8_rows(DeviceOpTable* table);
 void add_kv_append(DeviceOpTable* table);
+void add_attention(DeviceOpTable* table);
 void add_dequantize(DeviceOpTable* table);
-void add_matvec(DeviceOpTable* table);
+void add_matmul_f32(DeviceOpTable* table);
+void add_matmul_q8(DeviceOpTable* table);
+void add_matmul_bf16(DeviceOpTable* table);
+void add_matmul_transposed(DeviceOpTable* table);
 
 }  // namespace windlass

@@ -13,10 +13,15 @@ const DeviceOpTable* gpu_op_table() {
     add_rope(&rows);
     add_elementwise(&rows);
     add_row_moves(&rows);
+    add_routing(&rows);
     add_q8_rows(&rows);
     add_kv_append(&rows);
+    add_attention(&rows);
     add_dequantize(&rows);
-    add_matvec(&rows);
+    add_matmul_f32(&rows);
+    add_matmul_q8(&rows);
+    add_matmul_bf16(&rows);
+    add_matmul_transposed(&rows);
     return rows;
   }();
   return &table;

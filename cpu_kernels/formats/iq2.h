@@ -3,8 +3,8 @@
 // isa_*.cpp alone.
 #pragma once
 
-#include "cpu_kernels/formats/codebooks.h"
 #include "cpu_kernels/formats/row_codes.h"
+#include "src/ops/codebooks.h"
 
 namespace windlass {
 namespace {

@@ -8,9 +8,9 @@
 //   those of E2M1, doubled.
 #pragma once
 
-#include "cpu_kernels/formats/codebooks.h"
 #include "cpu_kernels/formats/format.h"
 #include "cpu_kernels/formats/q4.h"
+#include "src/ops/codebooks.h"
 
 namespace windlass {
 namespace {

@@ -3,8 +3,8 @@
 // the values being those of E2M1, doubled. For inclusion by isa_*.cpp alone.
 #pragma once
 
-#include "cpu_kernels/formats/codebooks.h"
 #include "cpu_kernels/formats/format.h"
+#include "src/ops/codebooks.h"
 
 namespace windlass {
 namespace {

@@ -47,6 +47,10 @@ void BlockRunner::run_thread() {
   for (;;) {
     try {
       (*body_)();
+      if (!threads_[running_].copies.empty()) {
+        throw std::runtime_error(
+            fmt::format("thread {} of block {} ended before its copies", threadIdx.x, blockIdx.x));
+      }
     } catch (const std::exception&) {
       failure_ = std::current_exception();
     }
@@ -57,19 +61,19 @@ void BlockRunner::run_thread() {
   }
 }
 
-void BlockRunner::run(Index block, Index blocks, std::span<const int> order,
+void BlockRunner::run(Index block, Index blocks, std::span<const int> order, bool far_apart,
                       std::int64_t shared_bytes, const std::function<void()>& body) {
   prepare(order.size());
-  const auto bytes = static_cast<std::size_t>(shared_bytes);
-  shared_.reset(new std::byte[bytes]);
-  std::memset(shared_.get(), 0xff, bytes);  // NaNs
+  shared_bytes_ = static_cast<std::size_t>(shared_bytes);
+  shared_.reset(new std::byte[shared_bytes_]);
+  std::memset(shared_.get(), 0xff, shared_bytes_);  // NaNs
   body_ = &body;
   current = this;
   blockIdx = block;
   gridDim = blocks;
   blockDim = {static_cast<unsigned>(size_)};
   while (ended_ < size_) {
-    if (!run_runnable(order)) fail_stuck();
+    if (!(far_apart ? run_warps(order) : run_runnable(order))) fail_stuck();
   }
   shared_.reset();
   current = nullptr;
@@ -84,6 +88,14 @@ bool BlockRunner::run_runnable(std::span<const int> order) {
     threadIdx = {static_cast<unsigned>(number)};
     threads_[running_].fiber->resume();
     if (failure_) std::rethrow_exception(failure_);
+  }
+  return any;
+}
+
+bool BlockRunner::run_warps(std::span<const int> order) {
+  bool any = false;
+  for (std::size_t first = 0; first < order.size(); first += 32) {
+    while (run_runnable(order.subspan(first, 32))) any = true;
   }
   return any;
 }
@@ -108,18 +120,28 @@ void BlockRunner::sync_threads(const std::source_location& where) {
   meet(0, size_, &at_barrier_, where);
 }
 
-const std::uint64_t* BlockRunner::exchange(unsigned lanes, std::uint64_t bits,
-                                           const std::source_location& where) {
+const LaneWords* BlockRunner::exchange(unsigned lanes, const LaneWords& words,
+                                       const std::source_location& where) {
   if (lanes != 0xffffffffu) {
     throw std::runtime_error(fmt::format("{}: not all 32 lanes are named", place(where)));
   }
   const std::size_t first = running_ / 32 * 32;
   Warp& warp = warps_[first / 32];
   auto& slots = warp.slots[static_cast<std::size_t>(warp.filling)];
-  slots[running_ - first] = bits;
+  slots[running_ - first] = words;
   if (warp.arrived == 31) warp.filling = 1 - warp.filling;
   meet(first, 32, &warp.arrived, where);
   return slots.data();
+}
+
+void BlockRunner::check_shared(const void* at, std::size_t bytes,
+                               const std::source_location& where) const {
+  const auto begin = reinterpret_cast<std::uintptr_t>(shared_.get());
+  const auto address = reinterpret_cast<std::uintptr_t>(at);
+  if (address % 16 == 0 && address >= begin && address + bytes <= begin + shared_bytes_) return;
+  throw std::runtime_error(fmt::format("{}: {} bytes at offset {} of {} shared ones", place(where),
+                                       bytes, static_cast<std::ptrdiff_t>(address - begin),
+                                       shared_bytes_));
 }
 
 void BlockRunner::fail_stuck() const {

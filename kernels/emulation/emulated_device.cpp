@@ -46,18 +46,29 @@ void EmulatedDevice::run(const Launch& launch) {
   std::vector<int> threads(static_cast<std::size_t>(launch.shape.threads));
   std::iota(blocks.begin(), blocks.end(), 0);
   std::iota(threads.begin(), threads.end(), 0);
-  // A quarter of all launches each way: a thread that reads its neighbour's value meets it early.
-  const std::uint64_t kind = random_() % 4;
-  if (kind == 1) std::reverse(threads.begin(), threads.end());
-  if (kind > 1) std::shuffle(blocks.begin(), blocks.end(), random_);
+  // A fifth of all launches each way: a thread that reads its neighbour's value meets it early.
+  enum { kAscending, kDescending, kWarpsApart, kShuffled };
+  const std::uint64_t kind = random_() % 5;
+  if (kind == kDescending) std::reverse(threads.begin(), threads.end());
+  if (kind >= kWarpsApart) std::shuffle(blocks.begin(), blocks.end(), random_);
   std::unique_ptr<BlockRunner> runner = std::move(runner_);
   if (runner == nullptr) runner = std::make_unique<BlockRunner>();
   for (const int block : blocks) {
-    if (kind > 1) std::shuffle(threads.begin(), threads.end(), random_);
+    if (kind == kWarpsApart) shuffle_warps(&threads);
+    if (kind >= kShuffled) std::shuffle(threads.begin(), threads.end(), random_);
     runner->run({static_cast<unsigned>(block)}, {static_cast<unsigned>(launch.shape.blocks)},
-                threads, launch.shape.shared_bytes, launch.thread);
+                threads, kind == kWarpsApart, launch.shape.shared_bytes, launch.thread);
   }
   runner_ = std::move(runner);  // after an error its fibres are in the middle of something
+}
+
+void EmulatedDevice::shuffle_warps(std::vector<int>* threads) {
+  std::vector<int> warps(threads->size() / 32);
+  std::iota(warps.begin(), warps.end(), 0);
+  std::shuffle(warps.begin(), warps.end(), random_);
+  for (std::size_t t = 0; t < threads->size(); ++t) {
+    (*threads)[t] = 32 * warps[t / 32] + static_cast<int>(t % 32);
+  }
 }
 
 }  // namespace windlass::emulation

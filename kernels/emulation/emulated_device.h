@@ -45,6 +45,7 @@ class EmulatedDevice : private StreamMaker {
     std::function<void()> thread;
   };
   void run(const Launch& launch);
+  void shuffle_warps(std::vector<int>* threads);
 
   std::mt19937_64 random_;
   std::vector<Launch> queue_;

@@ -13,6 +13,7 @@
 
 #include "kernels/emulation/block_runner.h"
 #include "kernels/emulation/emulated_device.h"
+#include "kernels/emulation/emulated_integers.h"
 #include "src/base/half.h"
 #include "src/device/stream.h"
 
@@ -20,6 +21,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __launch_bounds__(...)
 
 namespace windlass {
 
@@ -29,6 +31,11 @@ inline void __syncthreads(std::source_location where = std::source_location::cur
   emulation::this_block().sync_threads(where);
 }
 
+// A meeting of all 32 lanes.
+inline void __syncwarp(std::source_location where = std::source_location::current()) {
+  emulation::this_block().exchange(0xffffffffu, {}, where);
+}
+
 // All 32 lanes take part.
 template <class T>
 T __shfl_xor_sync(unsigned lanes, T value, int lane_mask,
@@ -36,18 +43,28 @@ T __shfl_xor_sync(unsigned lanes, T value, int lane_mask,
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= sizeof(std::uint64_t));
   std::uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
-  const std::uint64_t* all = emulation::this_block().exchange(lanes, bits, where);
-  std::memcpy(&value, &all[static_cast<int>(threadIdx.x % 32) ^ lane_mask], sizeof value);
+  const emulation::LaneWords* all = emulation::this_block().exchange(lanes, {bits}, where);
+  std::memcpy(&value, &all[static_cast<int>(threadIdx.x % 32) ^ lane_mask][0], sizeof value);
   return value;
 }
 
 // True where `predicate` is in any of the 32 lanes.
 inline int __any_sync(unsigned lanes, int predicate,
                       std::source_location where = std::source_location::current()) {
-  const std::uint64_t* all = emulation::this_block().exchange(lanes, predicate != 0 ? 1 : 0, where);
+  const emulation::LaneWords* all =
+      emulation::this_block().exchange(lanes, {predicate != 0 ? 1u : 0u}, where);
   std::uint64_t any = 0;
-  for (int lane = 0; lane < 32; ++lane) any |= all[lane];
+  for (int lane = 0; lane < 32; ++lane) any |= all[lane][0];
   return any != 0 ? 1 : 0;
+}
+
+template <class T>
+constexpr T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
+constexpr T max(T a, T b) {
+  return a < b ? b : a;
 }
 
 template <class T>

@@ -3,121 +3,154 @@
 #pragma once
 
 #include "kernels/formats/decoder.h"
+#include "src/ops/codebooks.h"
 
 namespace windlass {
 
-// What the nibbles of IQ4_NL and IQ4_XS stand for, and those of MXFP4 and NVFP4: E2M1, doubled.
-static __device__ const std::int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                                      1,    13,   25,  38,  53,  69,  89,  113};
-static __device__ const std::int8_t kFp4Values[16] = {0, 1,  2,  3,  4,  6,  8,  12,
-                                                      0, -1, -2, -3, -4, -6, -8, -12};
-
-// Nibbles of 16 bytes, four bytes a part.
-struct NibbleParts {
-  static constexpr int kWeights = 32, kSecondRun = 16;
-  static __device__ int first_run(int part) { return 4 * part; }
+struct Block32 {
+  static constexpr int kWeights = 32, kGroups = 1;
+  static constexpr bool kHasOffset = false;
 };
-
-template <>
-struct Decoder<DType::kQ4_0> : NibbleParts {
-  static constexpr std::int64_t kBytes = 18;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const float d = load_half(block);
-    const std::uint32_t four = load_u32(block + 2 + 4 * part);
-    for (int j = 0; j < 4; ++j) {
-      w[j] = static_cast<float>(low_nibble(four, j) - 8) * d;
-      w[4 + j] = static_cast<float>(high_nibble(four, j) - 8) * d;
-    }
+struct Block32Offset {
+  static constexpr int kWeights = 32, kGroups = 1;
+  static constexpr bool kHasOffset = true;
+  template <class From>
+  static __device__ Group group(From block, int, int) {
+    return {load_half(block), load_half(block + 2)};
   }
 };
 
 template <>
-struct Decoder<DType::kQ4_1> : NibbleParts {
-  static constexpr std::int64_t kBytes = 20;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const float d = load_half(block), minimum = load_half(block + 2);
-    const std::uint32_t four = load_u32(block + 4 + 4 * part);
-    for (int j = 0; j < 4; ++j) {
-      w[j] = static_cast<float>(low_nibble(four, j)) * d + minimum;
-      w[4 + j] = static_cast<float>(high_nibble(four, j)) * d + minimum;
-    }
+struct Decoder<DType::kQ4_0> : Block32 {
+  static constexpr int kBytes = 18;
+  template <class From>
+  static __device__ CodePair codes(From block, int, int j) {
+    const std::uint32_t four = load_u32(block + 2, j);
+    return {less_128(four << 4 & 0xf0f0f0f0u), less_128(four & 0xf0f0f0f0u)};
+  }
+  template <class From>
+  static __device__ Group group(From block, int, int) {
+    return {load_half(block) * 0x1p-4f, 0};
   }
 };
 
-// Codes of 5 bits: weight i's fifth is bit i of four bytes.
-inline __device__ int fifth_bit(std::uint32_t fifth, int i) {
-  return static_cast<int>(fifth >> i & 1u) << 4;
+template <>
+struct Decoder<DType::kQ4_1> : Block32Offset {
+  static constexpr int kBytes = 20;
+  template <class From>
+  static __device__ CodePair codes(From block, int, int j) {
+    const std::uint32_t four = load_u32(block + 4, j);
+    return {low_nibbles(four), high_nibbles(four)};
+  }
+};
+
+// Bits i to i + 3 of `bits`, each the lowest of a byte.
+inline __device__ std::uint32_t spread_bits(std::uint32_t bits, int i) {
+  // Shifted by 0, 7, 14 and 21, bit k of four comes to bit 8 * k once, and no two to the same.
+  return (bits >> i & 15u) * 0x00204081u & 0x01010101u;
 }
 
 template <>
-struct Decoder<DType::kQ5_0> : NibbleParts {
-  static constexpr std::int64_t kBytes = 22;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const float d = load_half(block);
-    const std::uint32_t fifth = load_u32(block + 2) >> (4 * part);
-    const std::uint32_t four = load_u32(block + 6 + 4 * part);
-    for (int j = 0; j < 4; ++j) {
-      w[j] = d * static_cast<float>((low_nibble(four, j) | fifth_bit(fifth, j)) - 16);
-      w[4 + j] = d * static_cast<float>((high_nibble(four, j) | fifth_bit(fifth, 16 + j)) - 16);
-    }
+struct Decoder<DType::kQ5_0> : Block32 {
+  static constexpr int kBytes = 22;
+  template <class From>
+  static __device__ CodePair codes(From block, int, int j) {
+    const std::uint32_t fifth = load_u32(block + 2), four = load_u32(block + 6, j);
+    return {less_128(low_nibbles(four) << 3 | spread_bits(fifth, 4 * j) << 7),
+            less_128(high_nibbles(four) << 3 | spread_bits(fifth, 16 + 4 * j) << 7)};
+  }
+  template <class From>
+  static __device__ Group group(From block, int, int) {
+    return {load_half(block) * 0x1p-3f, 0};
   }
 };
 
 template <>
-struct Decoder<DType::kQ5_1> : NibbleParts {
-  static constexpr std::int64_t kBytes = 24;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const float d = load_half(block), minimum = load_half(block + 2);
-    const std::uint32_t fifth = load_u32(block + 4) >> (4 * part);
-    const std::uint32_t four = load_u32(block + 8 + 4 * part);
-    for (int j = 0; j < 4; ++j) {
-      w[j] = d * static_cast<float>(low_nibble(four, j) | fifth_bit(fifth, j)) + minimum;
-      w[4 + j] = d * static_cast<float>(high_nibble(four, j) | fifth_bit(fifth, 16 + j)) + minimum;
-    }
+struct Decoder<DType::kQ5_1> : Block32Offset {
+  static constexpr int kBytes = 24;
+  template <class From>
+  static __device__ CodePair codes(From block, int, int j) {
+    const std::uint32_t fifth = load_u32(block + 4), four = load_u32(block + 8, j);
+    return {low_nibbles(four) | spread_bits(fifth, 4 * j) << 4,
+            high_nibbles(four) | spread_bits(fifth, 16 + 4 * j) << 4};
   }
 };
 
 template <>
-struct Decoder<DType::kQ8_0> {
-  static constexpr int kWeights = 32, kSecondRun = 4;
-  static constexpr std::int64_t kBytes = 34;
-  static __device__ int first_run(int part) { return 8 * part; }
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const float d = load_half(block);
-    const std::uint32_t first = load_u32(block + 2 + 8 * part);
-    const std::uint32_t second = load_u32(block + 6 + 8 * part);
-    for (int j = 0; j < 4; ++j) {
-      w[j] = static_cast<float>(signed_byte_of(first, j)) * d;
-      w[4 + j] = static_cast<float>(signed_byte_of(second, j)) * d;
-    }
+struct Decoder<DType::kQ8_0> : Block32 {
+  static constexpr int kBytes = 34;
+  template <class From>
+  static __device__ CodePair codes(From block, int, int j) {
+    return {load_u32(block + 2, j), load_u32(block + 2, 4 + j)};
+  }
+  template <class From>
+  static __device__ Group group(From block, int, int) {
+    return {load_half(block), 0};
   }
 };
 
-// d times what the nibbles of four bytes stand for.
-inline __device__ void decode_values(std::uint32_t four, const std::int8_t* values, float d,
-                                     float* w) {
-  for (int j = 0; j < 4; ++j) {
-    w[j] = d * static_cast<float>(values[low_nibble(four, j)]);
-    w[4 + j] = d * static_cast<float>(values[high_nibble(four, j)]);
-  }
+// 16 signed bytes as words.
+struct NibbleTable {
+  std::uint32_t a, b, c, d;
+};
+constexpr std::uint32_t four_values(const std::int8_t* values) {
+  std::uint32_t four = 0;
+  for (int j = 0; j < 4; ++j) four |= std::uint32_t{static_cast<std::uint8_t>(values[j])} << 8 * j;
+  return four;
+}
+constexpr NibbleTable nibble_table(const std::int8_t* values) {
+  return {four_values(values), four_values(values + 4), four_values(values + 8),
+          four_values(values + 12)};
+}
+constexpr NibbleTable kIq4Table = nibble_table(kIq4Values), kFp4Table = nibble_table(kFp4Values);
+
+// What four nibbles, the lowest of `nibbles`, stand for.
+inline __device__ std::uint32_t looked_up_four(std::uint32_t nibbles, std::uint32_t a,
+                                               std::uint32_t b, std::uint32_t c, std::uint32_t d) {
+  const std::uint32_t low = __byte_perm(a, b, nibbles & 0x7777u);
+  const std::uint32_t high = __byte_perm(c, d, nibbles & 0x7777u);
+  return __byte_perm(low, high, 0x3210u | (nibbles & 0x8888u) >> 1);
+}
+
+// What the low nibbles of four bytes stand for, and the high ones.
+inline __device__ CodePair looked_up(std::uint32_t four, std::uint32_t a, std::uint32_t b,
+                                     std::uint32_t c, std::uint32_t d) {
+  const std::uint32_t first = looked_up_four(four & 0xffffu, a, b, c, d);
+  const std::uint32_t second = looked_up_four(four >> 16, a, b, c, d);
+  return {__byte_perm(first, second, 0x6420u), __byte_perm(first, second, 0x7531u)};
+}
+inline __device__ CodePair looked_up_iq4(std::uint32_t four) {
+  return looked_up(four, kIq4Table.a, kIq4Table.b, kIq4Table.c, kIq4Table.d);
+}
+inline __device__ CodePair looked_up_fp4(std::uint32_t four) {
+  return looked_up(four, kFp4Table.a, kFp4Table.b, kFp4Table.c, kFp4Table.d);
 }
 
 template <>
-struct Decoder<DType::kIQ4_NL> : NibbleParts {
-  static constexpr std::int64_t kBytes = 18;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    decode_values(load_u32(block + 2 + 4 * part), kIq4Values, load_half(block), w);
+struct Decoder<DType::kIQ4_NL> : Block32 {
+  static constexpr int kBytes = 18;
+  template <class From>
+  static __device__ CodePair codes(From block, int, int j) {
+    return looked_up_iq4(load_u32(block + 2, j));
+  }
+  template <class From>
+  static __device__ Group group(From block, int, int) {
+    return {load_half(block), 0};
   }
 };
 
 // The scale is 2^(e - 128): half of E8M0, as the values are doubled; a denormal for e < 2.
 template <>
-struct Decoder<DType::kMXFP4> : NibbleParts {
-  static constexpr std::int64_t kBytes = 17;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const std::uint32_t e = *block;
-    const float d = f32_of_bits(e < 2 ? 0x00200000u << e : (e - 1) << 23);
-    decode_values(load_u32(block + 1 + 4 * part), kFp4Values, d, w);
+struct Decoder<DType::kMXFP4> : Block32 {
+  static constexpr int kBytes = 17;
+  template <class From>
+  static __device__ CodePair codes(From block, int, int j) {
+    return looked_up_fp4(load_u32(block + 1, j));
+  }
+  template <class From>
+  static __device__ Group group(From block, int, int) {
+    const std::uint32_t e = block[0];
+    return {f32_of_bits(e < 2 ? 0x00200000u << e : (e - 1) << 23), 0};
   }
 };
 
@@ -125,20 +158,23 @@ struct Decoder<DType::kMXFP4> : NibbleParts {
 // of an unsigned E4M3 number (bias 7; 0x7f is none, and reads as 0).
 template <>
 struct Decoder<DType::kNVFP4> {
-  static constexpr int kWeights = 64, kSecondRun = 8;
-  static constexpr std::int64_t kBytes = 36;
-  static __device__ int first_run(int part) { return 16 * (part / 2) + 4 * (part % 2); }
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    decode_values(load_u32(block + 4 + 4 * part), kFp4Values, scale(block[part / 2]), w);
+  static constexpr int kWeights = 64, kBytes = 36, kGroups = 2;
+  static constexpr bool kHasOffset = false;
+  template <class From>
+  static __device__ CodePair codes(From block, int part, int j) {
+    const From bytes = block + (4 + 16 * part);
+    const CodePair first = looked_up_fp4(load_u32(bytes, j % 2)),
+                   second = looked_up_fp4(load_u32(bytes, 2 + j % 2));
+    return j < 2 ? CodePair{first.low, second.low} : CodePair{first.high, second.high};
   }
-
- private:
-  static __device__ float scale(std::uint32_t bits) {
-    if (bits == 0x7f) return 0.0f;
+  template <class From>
+  static __device__ Group group(From block, int part, int half) {
+    const std::uint32_t bits = block[2 * part + half];
     const std::uint32_t exponent = bits >> 3 & 15u;
     const float mantissa = static_cast<float>(bits & 7u);
-    if (exponent == 0) return mantissa * 0x1p-10f;
-    return (1.0f + mantissa * 0.125f) * f32_of_bits((exponent + 119u) << 23);
+    const float normal = (1.0f + mantissa * 0.125f) * f32_of_bits((exponent + 119u) << 23);
+    const float number = exponent == 0 ? mantissa * 0x1p-10f : normal;
+    return {bits == 0x7f ? 0.0f : number, 0};
   }
 };
 

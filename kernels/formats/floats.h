@@ -7,20 +7,27 @@ namespace windlass {
 
 template <>
 struct Decoder<DType::kF32> {
-  static constexpr std::int64_t kBytes = 4;
-  static __device__ float decode(const std::uint8_t* from) { return f32_of_bits(load_u32(from)); }
+  static constexpr int kBytes = 4;
+  template <class From>
+  static __device__ float decode(From from) {
+    return f32_of_bits(load_u32(from));
+  }
 };
 
 template <>
 struct Decoder<DType::kF16> {
-  static constexpr std::int64_t kBytes = 2;
-  static __device__ float decode(const std::uint8_t* from) { return load_half(from); }
+  static constexpr int kBytes = 2;
+  template <class From>
+  static __device__ float decode(From from) {
+    return load_half(from);
+  }
 };
 
 template <>
 struct Decoder<DType::kBF16> {
-  static constexpr std::int64_t kBytes = 2;
-  static __device__ float decode(const std::uint8_t* from) {
+  static constexpr int kBytes = 2;
+  template <class From>
+  static __device__ float decode(From from) {
     return f32_of_bits(load_u16(from) << 16);
   }
 };

@@ -1,117 +1,105 @@
-// Types of 256 weights with scales of their groups: Q2_K to Q6_K, and IQ4_XS. A block is a warp's,
-// eight weights a lane.
+// Types of 256 weights with scales of their groups: Q2_K to Q6_K, and IQ4_XS.
 #pragma once
 
 #include "kernels/formats/blocks_32.h"
 
 namespace windlass {
 
-// Codes of 2 bits: byte k of each half's 32 holds weights k, 32 + k, 64 + k and 96 + k of the half,
-// from its lowest bits up. A part takes two of the four from four bytes.
-struct TwoBitParts {
-  static constexpr int kWeights = 256, kSecondRun = 32;
-  static __device__ int byte(int part) { return part % 16 * 4; }  // of 64
-  static __device__ int pair(int part) { return part / 16; }      // of weights of a byte
-  static __device__ int first_run(int part) {
-    return byte(part) / 32 * 128 + pair(part) * 64 + byte(part) % 32;
-  }
-};
-
-template <>
-struct Decoder<DType::kQ2_K> : TwoBitParts {
-  static constexpr std::int64_t kBytes = 84;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const float d = load_half(block + 80), dmin = load_half(block + 82);
-    const std::uint32_t four = load_u32(block + 16 + byte(part));
-    for (int run = 0; run < 2; ++run) {
-      const int first = first_run(part) + run * kSecondRun;
-      const float scale = d * static_cast<float>(block[first / 16] & 15);
-      const float minimum = dmin * static_cast<float>(block[first / 16] >> 4);
-      const int shift = 4 * pair(part) + 2 * run;
-      for (int j = 0; j < 4; ++j) {
-        w[4 * run + j] = scale * static_cast<float>(byte_of(four, j) >> shift & 3) - minimum;
-      }
-    }
-  }
-};
-
-template <>
-struct Decoder<DType::kQ3_K> : TwoBitParts {
-  static constexpr std::int64_t kBytes = 110;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const float d = load_half(block + 108);
-    const std::uint32_t four = load_u32(block + 32 + byte(part));
-    const std::uint32_t third = load_u32(block + byte(part) % 32);
-    for (int run = 0; run < 2; ++run) {
-      const int first = first_run(part) + run * kSecondRun;
-      const float scale = d * static_cast<float>(scale_code(block + 96, first / 16) - 32);
-      const int shift = 4 * pair(part) + 2 * run;
-      for (int j = 0; j < 4; ++j) {
-        const int high = byte_of(third, j) >> (first / 32) & 1;
-        const int code = (byte_of(four, j) >> shift & 3) | high << 2;
-        w[4 * run + j] = scale * static_cast<float>(code - 4);
-      }
-    }
-  }
-
- private:
-  // Of group g: 6 bits, the low four in the nibbles of 8 bytes, the high two in 4 more.
-  static __device__ int scale_code(const std::uint8_t* scales, int g) {
-    const int low = g < 8 ? scales[g] & 15 : scales[g - 8] >> 4;
-    return low | (scales[8 + g % 4] >> (2 * (g / 4)) & 3) << 4;
-  }
-};
-
-// Nibbles of 128 bytes: of 32 bytes each, the low ones are a group of 32 and the high ones the
-// next.
-struct GroupedNibbleParts {
-  static constexpr int kWeights = 256, kSecondRun = 32;
-  static __device__ int first_run(int part) { return part / 8 * 64 + part % 8 * 4; }
-};
-
-struct GroupScale {
-  float scale, minimum;
-};
-
-// Group g's, of 6 bits each: the first four in their bytes, the others in nibbles and what is left.
-inline __device__ GroupScale group_scale(const std::uint8_t* block, int g) {
-  const std::uint8_t* bytes = block + 4;
-  int scale = bytes[g] & 63, minimum = bytes[g + 4] & 63;
-  if (g >= 4) {
-    scale = (bytes[g + 4] & 15) | bytes[g - 4] >> 6 << 4;
-    minimum = bytes[g + 4] >> 4 | bytes[g] >> 6 << 4;
-  }
-  return {load_half(block) * static_cast<float>(scale),
-          load_half(block + 2) * static_cast<float>(minimum)};
+// Codes of 2 bits, of 64 bytes: byte k of each half's 32 holds weights k, 32 + k, 64 + k and 96 + k
+// of the half, from its lowest bits up.
+template <class From>
+__device__ CodePair two_bit_codes(From bytes, int part, int j) {
+  const From from = bytes + 32 * (part / 4);
+  const int shift = part % 4 * 2;
+  return {load_u32(from, j) >> shift & 0x03030303u, load_u32(from, 4 + j) >> shift & 0x03030303u};
 }
 
+// A byte for each group: scale and, above it, minimum.
 template <>
-struct Decoder<DType::kQ4_K> : GroupedNibbleParts {
-  static constexpr std::int64_t kBytes = 144;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const GroupScale a = group_scale(block, part / 8 * 2), b = group_scale(block, part / 8 * 2 + 1);
-    const std::uint32_t four = load_u32(block + 16 + 4 * part);
-    for (int j = 0; j < 4; ++j) {
-      w[j] = a.scale * static_cast<float>(low_nibble(four, j)) - a.minimum;
-      w[4 + j] = b.scale * static_cast<float>(high_nibble(four, j)) - b.minimum;
-    }
+struct Decoder<DType::kQ2_K> {
+  static constexpr int kWeights = 256, kBytes = 84, kGroups = 2;
+  static constexpr bool kHasOffset = true;
+  template <class From>
+  static __device__ CodePair codes(From block, int part, int j) {
+    return two_bit_codes(block + 16, part, j);
+  }
+  template <class From>
+  static __device__ Group group(From block, int part, int half) {
+    const std::uint32_t byte = block[2 * part + half];
+    return {load_half(block + 80) * static_cast<float>(byte & 15u),
+            -(load_half(block + 82) * static_cast<float>(byte >> 4))};
   }
 };
 
+// The third bits of codes: bit `part` of 32 bytes.
 template <>
-struct Decoder<DType::kQ5_K> : GroupedNibbleParts {
-  static constexpr std::int64_t kBytes = 176;
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const int g = part / 8 * 2;
-    const GroupScale a = group_scale(block, g), b = group_scale(block, g + 1);
-    const std::uint32_t fifth = load_u32(block + 16 + part % 8 * 4) >> g;
-    const std::uint32_t four = load_u32(block + 48 + 4 * part);
-    for (int j = 0; j < 4; ++j) {
-      const int low = low_nibble(four, j) | (byte_of(fifth, j) & 1) << 4;
-      const int high = high_nibble(four, j) | (byte_of(fifth, j) & 2) << 3;
-      w[j] = a.scale * static_cast<float>(low) - a.minimum;
-      w[4 + j] = b.scale * static_cast<float>(high) - b.minimum;
-    }
+struct Decoder<DType::kQ3_K> {
+  static constexpr int kWeights = 256, kBytes = 110, kGroups = 2;
+  static constexpr bool kHasOffset = false;
+  template <class From>
+  static __device__ CodePair codes(From block, int part, int j) {
+    const CodePair two = two_bit_codes(block + 32, part, j);
+    const std::uint32_t low = load_u32(block, j) >> part & 0x01010101u;
+    const std::uint32_t high = load_u32(block, 4 + j) >> part & 0x01010101u;
+    return {less_128(two.low << 5 | low << 7), less_128(two.high << 5 | high << 7)};
+  }
+  // A scale has 6 bits, the low four in the nibbles of 8 bytes, the high two in 4 more.
+  template <class From>
+  static __device__ Group group(From block, int part, int half) {
+    const From scales = block + 96;
+    const int g = 2 * part + half;
+    const std::uint32_t low = scales[g % 8] >> (g / 8 * 4) & 15u;
+    const std::uint32_t high = scales[8 + g % 4] >> (g / 4 * 2) & 3u;
+    const int scale = static_cast<int>(low | high << 4) - 32;
+    return {load_half(block + 108) * static_cast<float>(scale) * 0x1p-5f, 0};
+  }
+};
+
+// Group g's scale and minimum, of 6 bits each: the first four in their bytes, the others in nibbles
+// and what is left.
+template <class From>
+__device__ Group six_bit_group(From block, int g) {
+  const From bytes = block + 4;
+  const std::uint32_t first = bytes[g], second = bytes[g + 4];
+  const std::uint32_t above = g < 4 ? 0 : bytes[g - 4];
+  const std::uint32_t scale = g < 4 ? first & 63u : (second & 15u) | above >> 6 << 4;
+  const std::uint32_t minimum = g < 4 ? second & 63u : second >> 4 | first >> 6 << 4;
+  return {load_half(block) * static_cast<float>(scale),
+          -(load_half(block + 2) * static_cast<float>(minimum))};
+}
+
+// Of each 32 bytes of nibbles the low ones are a group of 32 and the high ones the next.
+template <>
+struct Decoder<DType::kQ4_K> {
+  static constexpr int kWeights = 256, kBytes = 144, kGroups = 1;
+  static constexpr bool kHasOffset = true;
+  template <class From>
+  static __device__ CodePair codes(From block, int part, int j) {
+    const From from = block + (16 + 32 * (part / 2));
+    return {nibbles(load_u32(from, j), part % 2), nibbles(load_u32(from, 4 + j), part % 2)};
+  }
+  template <class From>
+  static __device__ Group group(From block, int part, int) {
+    return six_bit_group(block, part);
+  }
+};
+
+// Fifth bits as the third ones of Q3_K.
+template <>
+struct Decoder<DType::kQ5_K> {
+  static constexpr int kWeights = 256, kBytes = 176, kGroups = 1;
+  static constexpr bool kHasOffset = true;
+  template <class From>
+  static __device__ CodePair codes(From block, int part, int j) {
+    const From from = block + (48 + 32 * (part / 2));
+    const std::uint32_t low = load_u32(block + 16, j) >> part & 0x01010101u;
+    const std::uint32_t high = load_u32(block + 16, 4 + j) >> part & 0x01010101u;
+    return {nibbles(load_u32(from, j), part % 2) | low << 4,
+            nibbles(load_u32(from, 4 + j), part % 2) | high << 4};
+  }
+  template <class From>
+  static __device__ Group group(From block, int part, int) {
+    return six_bit_group(block, part);
   }
 };
 
@@ -119,36 +107,40 @@ struct Decoder<DType::kQ5_K> : GroupedNibbleParts {
 // 32 weights apart.
 template <>
 struct Decoder<DType::kQ6_K> {
-  static constexpr int kWeights = 256, kSecondRun = 64;
-  static constexpr std::int64_t kBytes = 210;
-  static __device__ int first_run(int part) { return part / 16 * 128 + part % 16 * 4; }
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const float d = load_half(block + 208);
-    const int half = part / 16, k = part % 16 * 4, first = first_run(part);
-    const std::uint32_t four = load_u32(block + 4 * part);
-    const std::uint32_t top = load_u32(block + 128 + 32 * half + k % 32) >> (k / 32 * 2);
-    const float a = d * static_cast<float>(signed_byte_of(block[192 + first / 16], 0));
-    const float b = d * static_cast<float>(signed_byte_of(block[196 + first / 16], 0));
-    for (int j = 0; j < 4; ++j) {
-      const int low = low_nibble(four, j) | (byte_of(top, j) & 3) << 4;
-      const int high = high_nibble(four, j) | (byte_of(top, j) & 48);
-      w[j] = a * static_cast<float>(low - 32);
-      w[4 + j] = b * static_cast<float>(high - 32);
-    }
+  static constexpr int kWeights = 256, kBytes = 210, kGroups = 2;
+  static constexpr bool kHasOffset = false;
+  template <class From>
+  static __device__ CodePair codes(From block, int part, int j) {
+    const From four = block + (64 * (part / 4) + 32 * (part % 2));
+    const From top = block + (128 + 32 * (part / 4));
+    return {code(load_u32(four, j), load_u32(top, j), part % 4),
+            code(load_u32(four, 4 + j), load_u32(top, 4 + j), part % 4)};
+  }
+  template <class From>
+  static __device__ Group group(From block, int part, int half) {
+    const auto scale = static_cast<std::int8_t>(block[192 + 2 * part + half]);
+    return {load_half(block + 208) * static_cast<float>(scale) * 0x1p-2f, 0};
+  }
+
+ private:
+  static __device__ std::uint32_t code(std::uint32_t four, std::uint32_t top, int quarter) {
+    return less_128(nibbles(four, quarter / 2) << 2 | (top >> (2 * quarter) & 0x03030303u) << 6);
   }
 };
 
 template <>
 struct Decoder<DType::kIQ4_XS> {
-  static constexpr int kWeights = 256, kSecondRun = 16;
-  static constexpr std::int64_t kBytes = 136;
-  static __device__ int first_run(int part) { return part / 4 * 32 + part % 4 * 4; }
-  static __device__ void decode(const std::uint8_t* block, int part, float* w) {
-    const int g = part / 4;
-    const int low = block[4 + g / 2] >> (4 * (g % 2)) & 15;
-    const int high = static_cast<int>(load_u16(block + 2) >> (2 * g) & 3u) << 4;
-    const float d = load_half(block) * static_cast<float>((low | high) - 32);
-    decode_values(load_u32(block + 8 + 4 * part), kIq4Values, d, w);
+  static constexpr int kWeights = 256, kBytes = 136, kGroups = 1;
+  static constexpr bool kHasOffset = false;
+  template <class From>
+  static __device__ CodePair codes(From block, int part, int j) {
+    return looked_up_iq4(load_u32(block + (8 + 16 * part), j));
+  }
+  template <class From>
+  static __device__ Group group(From block, int part, int) {
+    const std::uint32_t low = block[4 + part / 2] >> (4 * (part % 2)) & 15u;
+    const std::uint32_t high = load_u16(block + 2) >> (2 * part) & 3u;
+    return {load_half(block) * static_cast<float>(static_cast<int>(low | high << 4) - 32), 0};
   }
 };
 

@@ -88,7 +88,8 @@ struct QuantizeRowsArgs {
 };
 
 // out[t * out_stride + r] (+)= dot(weight row r, x[t]).  Items: weight rows r.
-// x is f32 [n_tokens, n_in] for the matmul_f32 row of the table, q8 rows for matmul_q8, bf16 rows for matmul_bf16.
+// x is f32 [n_tokens, n_in] for the matmul_f32 row of the table, q8 rows for matmul_q8, bf16 rows for matmul_bf16. On GPUs
+// q8 rows begin at addresses that 16 divides.
 // The sum over n_in has one order that depends on n_in and ISA alone, whatever n_tokens is.
 struct MatMulArgs {
   const std::byte* weights;     // n_out rows of row_bytes bytes, in the file's layout; any alignment
@@ -171,7 +172,7 @@ struct DequantizeRowsArgs {
 //   takes one element of each: [key_dim][16 keys], of q8_0 [key_dim / 4][16 keys][4] codes, then [key_dim / 32][16 keys] f16
 //   scales.
 // q8_0 is ggml's: blocks of 32 elements, scale = max|x| / 127 rounded to f16, codes round(x / scale) by the scale not yet
-// rounded. REQUIRES: kKvGroupKeys divides page_tokens.
+// rounded. REQUIRES: kKvGroupKeys divides page_tokens and, on a GPU, 16 the addresses of pages.
 // Writes token t of k and v to slot first_slot + t. Items: tokens t.
 struct KvAppendArgs {
   Vectors k, v;                 // vector g of row t: kv head g of token t; v is not read where values_in_keys
@@ -205,6 +206,9 @@ constexpr std::int64_t partial_floats(std::int64_t value_dim) { return (value_di
 // after segment (DESIGN.md section 5). A query that sees no key gets zeros. Keys of q8_0 meet queries rounded to blocks of 32
 // 8-bit codes with f32 scales, unless exact_queries.
 // Items: (kv head g, token t) as g * tokens + t. What a query gets depends on its own position and the segments alone.
+// On a GPU: segments, their pages and positions are read by the device alone, so the caller knows how many splits there are; a NaN
+// or infinity among the values of a key may reach queries that do not see it; and calls for many tokens (kernels/attention.h) take
+// queries, keys, weights and values of f16 and q8_0 as f16, unless exact_queries, so that what a query gets depends on that too.
 // With `partials`, items are (kv head g, split s) as g * n_splits + s instead, each for all tokens; they write the partials, from
 // which merge_partials makes the same bits.
 struct AttentionArgs {
@@ -239,6 +243,8 @@ struct MergePartialsArgs {
 // How the scores of a router become probabilities: of one choice among all, or of each expert by itself.
 enum class ExpertGate : std::uint8_t { kSoftmax, kSigmoid };
 inline constexpr std::int64_t kMaxExperts = 1024;
+// Added to the sum that shares are divided by: sigmoids can underflow. DeepSeek-V3's own code adds the same.
+inline constexpr float kLeastShareSum = 1e-20f;
 
 // The n_used experts of each row and their shares, of a mixture of experts. p = softmax(scores), or sigmoid of each score.
 // The experts with the largest p + bias are chosen, best first. Where n_groups > 1 they are equal groups of neighbours, and only

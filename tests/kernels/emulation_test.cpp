@@ -36,6 +36,20 @@ __global__ void reverse(const float* in, float* out, bool with_barrier) {
   out[threadIdx.x] = shared[blockDim.x - 1 - threadIdx.x];
 }
 
+// The second warp has twice as far to its write as the first one to its read.
+__global__ void overtake(float* out) {
+  auto* shared = shared_memory<float>();
+  if (threadIdx.x == 0) shared[0] = 1.0f;
+  __syncthreads();
+  if (threadIdx.x < 32) {
+    for (int i = 0; i < 10; ++i) __shfl_xor_sync(kAllLanes, 1.0f, 1);
+    out[threadIdx.x] = shared[0];
+  } else {
+    for (int i = 0; i < 20; ++i) __shfl_xor_sync(kAllLanes, 1.0f, 1);
+    shared[0] = 2.0f;
+  }
+}
+
 __global__ void leave_early(unsigned threads) {
   if (threadIdx.x < threads) return;
   __syncthreads();
@@ -109,6 +123,19 @@ TEST_CASE("a missing barrier shows under most seeds, and shared memory begins as
   launch(1, 32, 128, device.stream(), copy_fresh_shared, out.data());
   device.wait();
   for (std::size_t i = 0; i < 32; ++i) CHECK(std::isnan(out[i]));
+}
+
+TEST_CASE("under some seeds a warp gets far ahead of another, where no barrier holds it back") {
+  int ahead = 0;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    std::vector<float> out(32);
+    EmulatedDevice device(seed);
+    launch(1, 64, 16, device.stream(), overtake, out.data());
+    device.wait();
+    ahead += out[0] == 2.0f ? 1 : 0;
+  }
+  CHECK(ahead > 0);
+  CHECK(ahead < 20);
 }
 
 TEST_CASE("threads that do not meet are an error that says how many are where") {

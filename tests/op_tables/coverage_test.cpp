@@ -40,13 +40,14 @@ TEST_CASE("the GPU has the rows that it is known to have") {
   REQUIRE(ops != nullptr);
   CHECK((ops->rms_norm && ops->layer_norm && ops->quantize_rows && ops->rope && ops->add));
   CHECK((ops->scale && ops->kv_append && ops->gather_rows && ops->combine_rows));
+  CHECK((ops->attention && ops->merge_partials && ops->choose_experts));
   CHECK(std::count(std::begin(ops->activate), std::end(ops->activate), nullptr) == 0);
-  const std::vector<DType> decoded = {
-      DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ4_0,  DType::kQ4_1, DType::kQ5_0,
-      DType::kQ5_1, DType::kQ8_0,   DType::kQ2_K,   DType::kQ3_K,  DType::kQ4_K, DType::kQ5_K,
-      DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4, DType::kNVFP4};
-  CHECK(types_with(ops->matmul_f32) == decoded);
-  CHECK(types_with(ops->dequantize_rows) == decoded);
+  CHECK(types_with(ops->matmul_f32) == matmul_types());
+  CHECK(types_with(ops->matmul_q8) == int8_types());
+  CHECK((ops->round_rows && ops->matmul_bf16[static_cast<int>(DType::kBF16)]));
+  CHECK(types_with(ops->dequantize_rows) == matmul_types());
+  const std::vector<DType> numbers = {DType::kF32, DType::kF16, DType::kBF16};
+  CHECK(types_with(ops->matmul_transposed) == numbers);
   CHECK(std::any_of(backends().begin(), backends().end(),
                     [](const Backend& b) { return b.is_gpu && b.ops.rms_norm != nullptr; }));
 }

@@ -1,5 +1,5 @@
 // The tables that codes of the IQ and FP4 types point into: facts of the file format, shared by all
-// instruction sets (data, no code).
+// instruction sets (data, no code). GPUs have their own copies (kernels/formats).
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,9 @@
 namespace windlass {
 
 // Values of a nibble in IQ4_NL and IQ4_XS, and in MXFP4 and NVFP4 (E2M1, doubled).
-extern const std::int8_t kIq4Values[16];
-extern const std::int8_t kFp4Values[16];
+constexpr std::int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                        1,    13,   25,  38,  53,  69,  89,  113};
+constexpr std::int8_t kFp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // Vectors of 8 weights (of 4 in IQ3), a signed byte each, the first in the lowest byte. IQ2 values:
 // 8, 25, 43. IQ3_XXS: 4, 12, 20, 28, 36, 44, 52, 62. IQ3_S: 1, 3, .. 15. IQ1_S and IQ1_M: -1, 0, 1,

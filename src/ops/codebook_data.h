@@ -1,10 +1,12 @@
 // The codebooks of the IQ types as gguf-py 0.19.0 has them (its packed grids, unpacked and packed
-// again as codebooks.h says). Numbers of the file format: nothing here was chosen by us.
-#include "cpu_kernels/formats/codebooks.h"
+// again as codebooks.h says). Numbers of the file format: nothing here was chosen by us. Constant
+// expressions, of which each backend makes tables where its kernels reach them.
+#pragma once
+
+#include "src/ops/codebooks.h"
 
 namespace windlass {
-
-namespace {
+namespace codebook_data {
 
 // Entries are vectors of weights: weight j is the index of a value, in bits 2j, 2j + 1 (3j to 3j +
 // 2 in IQ3).
@@ -447,25 +449,12 @@ constexpr int iq3_xxs_value(int index) { return 4 + 8 * index + (index == 7 ? 2 
 constexpr int iq3_s_value(int index) { return 2 * index + 1; }
 constexpr int iq1_value(int index) { return 8 * (index - 1); }
 
-}  // namespace
+constexpr auto kIq2Xxs = expand<std::uint64_t, 2>(kIq2XxsCodes, iq2_value);
+constexpr auto kIq2Xs = expand<std::uint64_t, 2>(kIq2XsCodes, iq2_value);
+constexpr auto kIq2S = expand<std::uint64_t, 2>(kIq2SCodes, iq2_value);
+constexpr auto kIq3Xxs = expand<std::uint32_t, 3>(kIq3XxsCodes, iq3_xxs_value);
+constexpr auto kIq3S = expand<std::uint32_t, 3>(kIq3SCodes, iq3_s_value);
+constexpr auto kIq1 = expand<std::uint64_t, 2>(kIq1Codes, iq1_value);
 
-const std::int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                    1,    13,   25,  38,  53,  69,  89,  113};
-const std::int8_t kFp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-
-constinit const Codebook<std::uint64_t, 256> kIq2XxsVectors =
-    expand<std::uint64_t, 2>(kIq2XxsCodes, iq2_value);
-constinit const Codebook<std::uint64_t, 512> kIq2XsVectors =
-    expand<std::uint64_t, 2>(kIq2XsCodes, iq2_value);
-constinit const Codebook<std::uint64_t, 1024> kIq2SVectors =
-    expand<std::uint64_t, 2>(kIq2SCodes, iq2_value);
-constinit const Codebook<std::uint32_t, 256> kIq3XxsVectors =
-    expand<std::uint32_t, 3>(kIq3XxsCodes, iq3_xxs_value);
-constinit const Codebook<std::uint32_t, 512> kIq3SVectors =
-    expand<std::uint32_t, 3>(kIq3SCodes, iq3_s_value);
-constinit const Codebook<std::uint64_t, 2048> kIq1Vectors =
-    expand<std::uint64_t, 2>(kIq1Codes, iq1_value);
-constinit const Codebook<std::uint64_t, 256> kSignMasks = sign_masks<256>();
-constinit const Codebook<std::uint64_t, 128> kEvenSignMasks = sign_masks<128>();
-
+}  // namespace codebook_data
 }  // namespace windlass

@@ -1,5 +1,5 @@
 // Where the activations of a product lie: apart, side by side, or interleaved, with the same bits.
-#include "tests/cpu_kernels/isa_sweep.h"
+#include "tests/op_tables/backends.h"
 
 namespace windlass::test {
 namespace {
@@ -24,8 +24,8 @@ TEST_CASE("interleaved q8 rows are the same blocks, and give the same products")
   // Every kind of scales; more columns than the tokens at hand are packed for at once.
   constexpr DType kTypes[] = {DType::kQ4_0, DType::kQ4_K, DType::kQ6_K, DType::kQ8_0};
   constexpr std::int64_t kOut = 53, kIn = 4608;
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     for (const DType type : kTypes) {
       for (const std::int64_t n : {1, 2, 5, 6, 7, 12, 13, 16}) {
         Random random(static_cast<std::uint32_t>(n));
@@ -37,7 +37,7 @@ TEST_CASE("interleaved q8 rows are the same blocks, and give the same products")
         // Not a byte more than the tokens have: what lies after them is never read.
         std::vector<std::byte> blocks(at(n * q8_blocks(kIn)) * sizeof(Q8Block));
         table.quantize_rows({x.data(), blocks.data(), n, kIn, 0, layout}, {0, n});
-        INFO(isa_name(isa) << ' ' << dtype_info(type).name << " tokens " << n);
+        INFO(backend.name << ' ' << dtype_info(type).name << " tokens " << n);
         for (std::int64_t t = 0; t < n; ++t) {
           for (std::int64_t b = 0; b < q8_blocks(kIn); ++b) {
             REQUIRE(
@@ -57,8 +57,8 @@ TEST_CASE("interleaved q8 rows are the same blocks, and give the same products")
 
 TEST_CASE("activations and 8-bit rows that lie apart give the bits of packed ones") {
   constexpr std::int64_t kOut = 37, kIn = 96, kTokens = 6, kApart = 160;
-  for (const Isa isa : present_isas()) {
-    const OpTable& table = cpu_op_table(isa);
+  for (const Backend& backend : backends()) {
+    const OpTable& table = backend.ops;
     Random random(3);
     const Weights weights(DType::kQ4_0, kOut, kIn, 1, &random);
     const std::vector<float> apart = random.gauss_vector(kTokens * kApart);
