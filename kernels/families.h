@@ -14,6 +14,7 @@ void add_q8_rows(DeviceOpTable* table);
 void add_kv_append(DeviceOpTable* table);
 void add_attention(DeviceOpTable* table);
 void add_dequantize(DeviceOpTable* table);
+void add_matmul_transposed(DeviceOpTable* table);
 void add_matvec(DeviceOpTable* table);
 
 }  // namespace windlass

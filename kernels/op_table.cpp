@@ -18,6 +18,7 @@ const DeviceOpTable* gpu_op_table() {
     add_kv_append(&rows);
     add_attention(&rows);
     add_dequantize(&rows);
+    add_matmul_transposed(&rows);
     add_matvec(&rows);
     return rows;
   }();

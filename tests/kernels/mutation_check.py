@@ -61,6 +61,9 @@ MUTATIONS = [
      "a product with float*"),
     ("matvec.cu", "matvec.cu", "row >= tiles.end_row", "row > tiles.end_row", "a product with float*"),
     ("matvec.cu", "matvec.cu", "(first_token + t) * args.out_stride", "t * args.out_stride", "a product with float*"),
+    ("matmul_transposed.cu", "matmul_transposed.cu", "__syncthreads();  // the activations", "// the activations",
+     "a transposed product*"),
+    ("matmul_transposed.cu", "matmul_transposed.cu", "first_token + n / kRows", "first_token + n % kTokens", "a transposed product*"),
 ]
 
 

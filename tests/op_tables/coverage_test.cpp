@@ -48,6 +48,8 @@ TEST_CASE("the GPU has the rows that it is known to have") {
       DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4, DType::kNVFP4};
   CHECK(types_with(ops->matmul_f32) == decoded);
   CHECK(types_with(ops->dequantize_rows) == decoded);
+  const std::vector<DType> numbers = {DType::kF32, DType::kF16, DType::kBF16};
+  CHECK(types_with(ops->matmul_transposed) == numbers);
   CHECK(std::any_of(backends().begin(), backends().end(),
                     [](const Backend& b) { return b.is_gpu && b.ops.rms_norm != nullptr; }));
 }

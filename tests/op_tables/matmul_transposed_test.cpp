@@ -1,12 +1,12 @@
 // Products with matrices stored [n_in, n_out], of every op table.
-#include "tests/cpu_kernels/isa_sweep.h"
+#include "tests/op_tables/backends.h"
 #include "tests/support/reference_ops.h"
 
 namespace windlass::test {
 namespace {
 
-struct Problem {
-  Problem(DType type, std::int64_t n_in, std::int64_t n_out, std::int64_t n_tokens)
+struct TransposedProblem {
+  TransposedProblem(DType type, std::int64_t n_in, std::int64_t n_out, std::int64_t n_tokens)
       : random(static_cast<std::uint32_t>(n_in * 100 + n_out)),
         weights(type, n_in, n_out, 2, &random),
         x(random.gauss_vector(n_tokens * (n_in + 3))),
@@ -31,18 +31,19 @@ struct Problem {
 }  // namespace
 
 TEST_CASE("a transposed product equals its double-precision form, also added to what is there") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const DType type : matmul_types()) {
-      const auto function = cpu_op_table(isa).matmul_transposed[static_cast<int>(type)];
+      const auto function = backend.ops.matmul_transposed[static_cast<int>(type)];
+      if (function == nullptr) continue;
       const std::int64_t block = dtype_info(type).block_weights;
       std::vector<std::int64_t> sizes = {1, 7, 16, 33, 64, 131};
       if (block > 1) sizes = {block, 256, 256 + block, 768};
       for (const std::int64_t n_out : sizes) {
-        for (const std::int64_t n_tokens : {1, 3, 4, 6}) {
-          Problem problem(type, 41, n_out, n_tokens);
+        for (const std::int64_t n_tokens : {1, 3, 4, 6, 11}) {
+          TransposedProblem problem(type, 41, n_out, n_tokens);
           std::vector<double> expected = reference_matmul_transposed(type, problem.args);
-          INFO(isa_name(isa) << ' ' << dtype_info(type).name << " n_out " << n_out << " tokens "
-                             << n_tokens);
+          INFO(backend.name << ' ' << dtype_info(type).name << " n_out " << n_out << " tokens "
+                            << n_tokens);
           function(problem.args, {0, n_out});
           check_close(problem.columns(), expected, 1e-6, 2e-5);
           problem.args.accumulate = true;
@@ -56,10 +57,10 @@ TEST_CASE("a transposed product equals its double-precision form, also added to 
 }
 
 TEST_CASE("a transposed product has the same bits however its rows, columns and tokens are cut") {
-  for (const Isa isa : present_isas()) {
-    const auto function = cpu_op_table(isa).matmul_transposed[static_cast<int>(DType::kF16)];
+  for (const Backend& backend : backends()) {
+    const auto function = backend.ops.matmul_transposed[static_cast<int>(DType::kF16)];
     constexpr std::int64_t kIn = 90, kOut = 150, kTokens = 6;
-    Problem whole(DType::kF16, kIn, kOut, kTokens), cut(DType::kF16, kIn, kOut, kTokens);
+    TransposedProblem whole(DType::kF16, kIn, kOut, kTokens), cut(DType::kF16, kIn, kOut, kTokens);
     function(whole.args, {0, kOut});
     for (std::int64_t row = 0; row < kIn; row += 32) {
       MatMulTransposedArgs part = cut.args;
@@ -84,11 +85,12 @@ TEST_CASE("a transposed product has the same bits however its rows, columns and 
 }
 
 TEST_CASE("a transposed product of blocks has the same bits however it is cut") {
-  for (const Isa isa : present_isas()) {
+  for (const Backend& backend : backends()) {
     for (const DType type : {DType::kQ4_0, DType::kQ4_K}) {
-      const auto function = cpu_op_table(isa).matmul_transposed[static_cast<int>(type)];
+      const auto function = backend.ops.matmul_transposed[static_cast<int>(type)];
+      if (function == nullptr) continue;
       constexpr std::int64_t kIn = 50, kOut = 512, kTokens = 3;
-      Problem whole(type, kIn, kOut, kTokens), cut(type, kIn, kOut, kTokens);
+      TransposedProblem whole(type, kIn, kOut, kTokens), cut(type, kIn, kOut, kTokens);
       function(whole.args, {0, kOut});
       for (std::int64_t row = 0; row < kIn; row += 32) {
         MatMulTransposedArgs part = cut.args;
