@@ -1,6 +1,10 @@
 // Attention and the layout of KV pages, in plain double-precision loops (reference_ops.h).
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
+#include <numeric>
+#include <utility>
 
 #include "tests/support/reference_ops.h"
 
@@ -72,35 +76,38 @@ std::vector<double> reference_kv_row(const PageShape& shape, const std::byte* co
 std::vector<double> reference_attention(const AttentionArgs& args) {
   const PageShape shape{args.kv_heads, args.key_dim, args.value_dim, args.page_tokens, args.types};
   std::vector<double> out(static_cast<std::size_t>(args.tokens * args.heads * args.value_dim), 0.0);
+  // By kv head, segment and slot, once they are seen.
+  std::map<std::array<std::int64_t, 3>, std::pair<std::vector<double>, std::vector<double>>> cache;
   for (std::int64_t item = 0; item < args.tokens * args.heads; ++item) {
     const std::int64_t t = item / args.heads, h = item % args.heads;
     const std::int64_t g = h / (args.heads / args.kv_heads);
     const std::vector<double> q = reference_query(args, vector_at(args.q, t, h));
     std::vector<double> scores;
-    std::vector<std::vector<double>> values;
+    std::vector<const std::vector<double>*> values;
     for (std::int64_t s = 0; s < args.n_segments; ++s) {
       const KvSegment& segment = args.segments[s];
       for (std::int64_t key = 0; key < segment.n_keys; ++key) {
         if (!sees(args, segment, t, key)) continue;
-        const std::vector<double> k = reference_kv_row(shape, segment.pages, key, g, false);
-        double score = 0;
-        for (std::int64_t i = 0; i < args.key_dim; ++i) {
-          score += k[static_cast<std::size_t>(i)] * q[static_cast<std::size_t>(i)];
+        auto& [k, v] = cache[{g, s, key}];
+        if (k.empty()) {
+          k = reference_kv_row(shape, segment.pages, key, g, false);
+          v = reference_kv_row(shape, segment.pages, key, g, true);
         }
+        const double score = std::inner_product(k.begin(), k.end(), q.begin(), 0.0);
         scores.push_back(args.soft_cap > 0 ? args.soft_cap * std::tanh(score / args.soft_cap)
                                            : score);
-        values.push_back(reference_kv_row(shape, segment.pages, key, g, true));
+        values.push_back(&v);
       }
     }
     if (scores.empty()) continue;
     const double largest = *std::max_element(scores.begin(), scores.end());
     double sum = 0;
     for (double& score : scores) sum += score = std::exp(score - largest);
+    double* row = out.data() + item * args.value_dim;
     for (std::size_t k = 0; k < scores.size(); ++k) {
-      for (std::int64_t i = 0; i < args.value_dim; ++i) {
-        out[static_cast<std::size_t>(item * args.value_dim + i)] +=
-            scores[k] / sum * values[k][static_cast<std::size_t>(i)];
-      }
+      const double weight = scores[k] / sum;
+      const double* value = values[k]->data();
+      for (std::int64_t i = 0; i < args.value_dim; ++i) row[i] += weight * value[i];
     }
   }
   return out;
