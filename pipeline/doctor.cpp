@@ -59,6 +59,8 @@ Finding examine_gpu() {
       finding.health = Health::kLimited;
       finding.what += fmt::format("; not used: {}", reason);
       finding.advice = "nothing: everything works on the CPU";
+    } else {
+      finding.what += "; used where --vram asks for it";
     }
     return finding;
   } catch (const Error& error) {
@@ -159,9 +161,7 @@ const char* health_name(Health health) {
 }
 
 const char* no_gpu_reason() {
-  // None of the tables that there are has all rows of a step.
-  return gpu_op_table() == nullptr ? "this build has no CUDA kernels"
-                                   : "this build has no CUDA kernels for a whole model";
+  return gpu_op_table() == nullptr ? "this build has no CUDA kernels" : nullptr;
 }
 
 std::vector<Finding> examine_machine(const std::vector<ModelFile>& files,

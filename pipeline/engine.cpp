@@ -123,6 +123,7 @@ Receipt Engine::receipt() const {
   const Budget& budget = s.memory.budget();
   receipt.tiers.push_back({budget.tier(), budget.limit_bytes(), budget.peak_bytes()});
   if (s.vram) {
+    receipt.gpu = s.options.device->info().name;
     const Budget& vram = s.vram->budget();
     receipt.tiers.push_back({vram.tier(), vram.limit_bytes(), vram.peak_bytes()});
   }

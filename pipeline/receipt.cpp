@@ -106,6 +106,7 @@ nlohmann::json to_json(const Receipt& receipt) {
           {"prefill", phase_json(receipt.prefill)},
           {"decode", phase_json(receipt.decode)},
           {"isa", receipt.isa},
+          {"gpu", receipt.gpu},
           {"threads", receipt.threads},
           {"io_engine", receipt.io_engine},
           {"direct_io", receipt.direct_io},
@@ -113,9 +114,10 @@ nlohmann::json to_json(const Receipt& receipt) {
 }
 
 std::string format_receipt(const Receipt& receipt) {
-  std::string text = fmt::format("receipt: {}, {} threads, {}; {} prompt and {} generated tokens\n",
-                                 receipt.isa, receipt.threads, receipt.io_engine,
-                                 receipt.prompt_tokens, receipt.generated_tokens);
+  std::string text =
+      fmt::format("receipt: {}{}{}, {} threads, {}; {} prompt and {} generated tokens\n",
+                  receipt.gpu, receipt.gpu.empty() ? "" : " and ", receipt.isa, receipt.threads,
+                  receipt.io_engine, receipt.prompt_tokens, receipt.generated_tokens);
   for (const TierReceipt& tier : receipt.tiers) {
     text += fmt::format("{}: {} of {} used at the peak; ", tier_name(tier.tier),
                         format_size(tier.peak_bytes), format_size(tier.budget_bytes));

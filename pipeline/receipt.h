@@ -48,6 +48,7 @@ struct Receipt {
   std::vector<TierReceipt> tiers;
   PhaseReceipt prefill, decode;
   std::string isa, io_engine;
+  std::string gpu;  // its name; empty: none is used
   int threads = 0;
   bool direct_io = true;
   std::vector<std::string>

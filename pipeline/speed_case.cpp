@@ -53,6 +53,8 @@ class SpeedRun {
     sample.seconds = end.at_s - begin.at_s;
     sample.regions = end.regions - begin.regions;
     sample.disk_bytes = end.link.bytes - begin.link.bytes;
+    sample.host_to_vram = {end.host_to_vram.bytes - begin.host_to_vram.bytes,
+                           end.host_to_vram.busy_s - begin.host_to_vram.busy_s};
     // Looking for blocks that are all there is no waiting.
     if (sample.disk_bytes > 0) sample.disk_wait_s = end.cpu.wait_s - begin.cpu.wait_s;
     sample.kernel_s = (end.threads_busy_s - begin.threads_busy_s) / engine_.n_threads();
@@ -98,7 +100,9 @@ class SpeedRun {
 };
 
 void add_steps(SpeedResult& result, const Engine& engine, const StepLoad& load, double n) {
-  result.predicted_s += n * engine.forecast(load).prediction.step_s;
+  const StepForecast forecast = engine.forecast(load);
+  result.predicted_s += n * forecast.prediction.step_s;
+  result.bound_s += n * forecast.bound.step_s;
   const OpWork work = engine.work(load);
   result.work += {n * work.weight_bytes, n * work.kv_bytes, n * work.int8_ops, n * work.f32_ops};
 }

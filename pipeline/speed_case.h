@@ -33,6 +33,7 @@ struct SpeedSample {
   double region_overhead_s = 0;  // of that waiting, what regions cost
   double disk_wait_s = 0;        // for blocks to arrive
   std::int64_t disk_bytes = 0, regions = 0;
+  LinkUse host_to_vram;
   MachineRates machine;  // mean of before and after
 };
 
@@ -42,6 +43,7 @@ struct SpeedResult {
   std::int64_t steps = 0;  // of a repetition
   OpWork work;             // of a repetition
   double predicted_s = 0;  // of a repetition
+  double bound_s = 0;      // the least that any schedule could take
 };
 
 // Random tokens of a fixed seed: of routed experts, which are read depends on them; else nothing

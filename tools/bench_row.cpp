@@ -74,8 +74,8 @@ void add_setting_fields(BenchRow& row, const BenchRowParts& parts) {
   row["build_commit"] = WINDLASS_BUILD_COMMIT;
   row["build_number"] = WINDLASS_BUILD_NUMBER;
   row["cpu_info"] = cpu_model_name();
-  row["gpu_info"] = "";
-  row["backends"] = "CPU";
+  row["gpu_info"] = parts.receipt.gpu;
+  row["backends"] = parts.receipt.gpu.empty() ? "CPU" : "CUDA,CPU";
   row["model_filename"] = parts.model.path;
   row["model_type"] = type_text(parts.model, size);
   row["model_size"] = size.bytes;
@@ -142,6 +142,20 @@ void add_step_fields(BenchRow& row, const SpeedResult& result) {
   row["disk_wait"] =
       median(of_samples(result, [](const SpeedSample& s) { return s.disk_wait_s / s.seconds; }));
   row["predicted_ts"] = static_cast<double>(result.test.tokens()) / result.predicted_s;
+  row["of_bound"] = median(of_samples(
+      result, [&](const SpeedSample& s) { return std::min(1.0, result.bound_s / s.seconds); }));
+}
+
+void add_vram_fields(BenchRow& row, const SpeedResult& result) {
+  const auto steps = static_cast<double>(result.steps);
+  row["host_to_vram_bytes_per_step"] =
+      std::llround(median(of_samples(result, [&](const SpeedSample& s) {
+        return static_cast<double>(s.host_to_vram.bytes) / steps;
+      })));
+  row["host_to_vram_gib_per_s"] = median(of_samples(result, [](const SpeedSample& s) {
+    return static_cast<double>(s.host_to_vram.bytes) / std::max(s.host_to_vram.busy_s, 1e-9) /
+           static_cast<double>(kGiB);
+  }));
 }
 
 }  // namespace
@@ -154,6 +168,7 @@ BenchRow make_bench_row(const BenchRowParts& parts) {
   row["isa"] = parts.receipt.isa;
   add_roofline_fields(row, parts.result);
   add_step_fields(row, parts.result);
+  if (!parts.receipt.gpu.empty()) add_vram_fields(row, parts.result);
   return row;
 }
 

@@ -33,7 +33,7 @@ class Cases {
  public:
   Cases(const Model& model, const SelftestInput& input, const Profile& profile)
       : input_(input), spec_(model.spec) {
-    budgets_ = budgets_of(model, input.base, profile);
+    budgets_ = budgets_of(model, without_gpu(), profile);
     ceiling_bytes_ = input.base.ram_bytes ? *input.base.ram_bytes : auto_ram_bytes();
     budgets_.all_bytes = std::min(budgets_.all_bytes, ceiling_bytes_);
   }
@@ -53,6 +53,7 @@ class Cases {
         add_schedules();
         add_row_counts();
         add_kv_types();
+        add_gpu();
       } else {
         add_budget(0, 0);
         add_budget(2, 1);
@@ -62,10 +63,17 @@ class Cases {
   }
 
  private:
+  EngineOptions without_gpu() const {
+    EngineOptions options = input_.base;
+    options.vram_bytes = 0;
+    options.device = nullptr;
+    options.device_ops = nullptr;
+    return options;
+  }
   // What is returned is valid until the next one.
   template <typename Change>
   SelftestCase& add(std::string name, Expectation expectation, const Change& change) {
-    SelftestCase added{std::move(name), input_.base, expectation};
+    SelftestCase added{std::move(name), without_gpu(), expectation};
     added.options.isa = isa_;
     change(added.options);
     return cases_.emplace_back(std::move(added));
@@ -139,6 +147,25 @@ class Cases {
         !kv_type_fits(KvType::kQ8_0, spec_.value_dim)) {
       added.skip_reason = fmt::format("blocks of {} do not divide its heads", kKvBlock);
     }
+  }
+
+  // Another backend rounds otherwise. Less VRAM puts more on the links and the CPU.
+  void add_gpu() {
+    if (input_.base.vram_bytes == 0) return;
+    const auto with_gpu = [&](std::string name, std::int64_t divisor, int quarters, bool overlap) {
+      add(std::move(name), Expectation::kWithinTolerance, [&](EngineOptions& options) {
+        options.vram_bytes = input_.base.vram_bytes / divisor;
+        options.device = input_.base.device;
+        options.device_ops = input_.base.device_ops;
+        options.ram_bytes = budget_bytes(quarters);
+        options.overlap = overlap;
+      });
+    };
+    with_gpu("the GPU, all --vram", 1, 4, true);
+    with_gpu("the GPU, all --vram, half of the way", 1, 2, true);
+    with_gpu("the GPU, half of --vram", 2, 4, true);
+    with_gpu("the GPU, a quarter of --vram, half of the way", 4, 2, true);
+    with_gpu("the GPU, half of --vram, each load when it is needed", 2, 2, false);
   }
 
   const SelftestInput& input_;
