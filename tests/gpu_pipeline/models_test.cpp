@@ -88,7 +88,16 @@ void check(const std::string& name, const OnGpu& result, double most, double mea
 TEST_CASE("models of all kinds give the reference's logits on the GPU's kernels") {
   for (const std::string name :
        {"llama", "llama3_rope", "qwen2", "qwen3", "gemma2", "phi3", "falcon", "gpt2", "stablelm"}) {
-    check(name, run(name, Activations::kExact, KvType::kF32, 20), 2e-3, 2e-4);
+    check(name, run(name, Activations::kExact, KvType::kF32, 20), 2e-4, 2e-5);
+  }
+}
+
+TEST_CASE("quantised models with 8-bit activations stay within tolerance, with KV of any type") {
+  for (const KvType kv : {KvType::kF16, KvType::kQ8_0}) {
+    for (const std::string type : {"Q2_K", "Q4_K_M", "Q6_K", "Q8_0", "IQ4_XS"}) {
+      const std::string name = "llama_quants/" + type;
+      check(name, run(name, Activations::kInt8, kv, 20), 5e-1, 8e-2);
+    }
   }
 }
 
