@@ -11,10 +11,10 @@
 namespace windlass {
 namespace {
 
-// A launch costs some 5 us, in which 16 MiB of 4-bit weights and 512 rows keep a fast GPU busy for
-// 0.2 ms; and a copy of them takes 0.7 ms at 25 GB/s.
-constexpr std::int64_t kMostSlotBytes = 16 * kMiB;
-constexpr std::int64_t kMostSlots = 64;
+// A launch costs some 5 us, in which a copy at 25 GB/s brings 128 KiB; and many slots reach further
+// ahead than few large ones, as runs of split products are short.
+constexpr std::int64_t kMostSlotBytes = 4 * kMiB;
+constexpr std::int64_t kMostSlots = 512;
 constexpr std::int64_t kMostStagingSlots = 16;
 
 std::size_t at(std::int32_t index) { return static_cast<std::size_t>(index); }
@@ -55,6 +55,16 @@ TierPlacer::TierPlacer(const CostModelParts& parts, const BlockTable& blocks,
   small_bytes_ = small.bytes();
 }
 
+double TierPlacer::size_of(BlockId id) const {
+  return static_cast<double>(blocks_.at(id).extent.size_bytes);
+}
+
+double TierPlacer::bytes_of(const std::vector<BlockId>& ids) const {
+  double bytes = 0;
+  for (const BlockId id : ids) bytes += size_of(id);
+  return bytes;
+}
+
 std::int64_t TierPlacer::kv_bytes(std::int64_t n_layers) const {
   KvShape shape = needs_.kv;
   shape.n_layers = n_layers;
@@ -90,6 +100,7 @@ TierRoom TierPlacer::room(double ring_share) const {
   room.vram_bytes = static_cast<double>(vram);
   room.host_bytes = static_cast<double>(host);
   room.kv_bytes = static_cast<double>(kv_bytes(1));
+  room.ring_bytes = static_cast<double>(ring_of(ring_share).bytes());
   return room;
 }
 
@@ -98,8 +109,9 @@ Bound TierPlacer::bound(const StepLoad& load) const {
   TierRoom whole = room(0);
   whole.vram_bytes += static_cast<double>(ring_of(0).bytes());
   whole.host_bytes += static_cast<double>(staging().bytes());
-  const TierModel::Limit limit =
-      TierModel(parts_, blocks_, units_, load, needs_.prefill).bound(whole);
+  whole.ring_bytes = 0;
+  const TierProgram::Limit limit =
+      TierModel(parts_, blocks_, units_, load, needs_.prefill).program(whole).relaxed();
   return {limit.step_s, limit.by};
 }
 
@@ -115,8 +127,9 @@ std::vector<TierPlacer::UnitPlace> TierPlacer::unit_places(
     for (std::size_t i = 0; i < homes.size(); ++i) {
       UnitPlace& place = places[at(own.units[i])];
       place.home = static_cast<Home>(homes[i]);
-      place.split_vram_bytes =
-          count.split_vram_bytes / std::max(1.0, static_cast<double>(count.split));
+      const double split = std::max(1.0, static_cast<double>(count.split));
+      place.split_vram_bytes = count.split_vram_bytes / split;
+      place.split_stream_bytes = count.split_stream_bytes / split;
     }
     std::int64_t on_cpu = count.prefill_on_cpu;
     for (const std::int32_t unit : own.units) {
@@ -133,73 +146,75 @@ std::vector<TierPlacer::UnitPlace> TierPlacer::unit_places(
   return places;
 }
 
-// Of a split unit's weights: of each group of products, small ones first, whole or their first
-// rows, so that the CPU's part is one stretch; what cannot be split is in VRAM.
-void TierPlacer::add_split(PinnedSet& set, const ModelUnit& unit, double vram_bytes) const {
-  double left = vram_bytes, group_bytes = 0;
-  const auto add = [&](BlockId id) {
-    if (set.holds(id)) return;
-    set.add(id);
-    left -= static_cast<double>(blocks_.at(id).extent.size_bytes);
-  };
-  const auto bytes_of = [&](std::int32_t op) {
-    return static_cast<double>(
-        make_run(blocks_, blocks_.of_tensor(parts_.graph.ops[at(op)].weight)).aligned.size_bytes);
-  };
-  auto groups = product_groups(parts_.graph, parts_.tensors, unit);
+// Of a split unit's weights: what cannot be split is in VRAM. Of each group of products, small ones
+// first, the first rows are in VRAM, the next ones stream there, and the CPU's are what is left: so
+// that they are one stretch, mostly.
+void TierPlacer::divide(const ModelUnit& unit, const UnitPlace& place, SplitBlocks& blocks) const {
+  std::vector<std::vector<BlockId>> groups;
   std::vector<TensorId> shared;
-  for (auto& group : groups) {
-    std::stable_sort(group.begin(), group.end(),
-                     [&](std::int32_t a, std::int32_t b) { return bytes_of(a) < bytes_of(b); });
-    for (const std::int32_t op : group) {
-      shared.push_back(parts_.graph.ops[at(op)].weight);
-      group_bytes += bytes_of(op);
+  double all_bytes = 0;
+  for (std::vector<std::int32_t>& group : product_groups(parts_.graph, parts_.tensors, unit)) {
+    std::vector<TensorId> weights;
+    for (const std::int32_t op : group) weights.push_back(parts_.graph.ops[at(op)].weight);
+    std::stable_sort(weights.begin(), weights.end(), [&](TensorId a, TensorId b) {
+      return blocks_.of_tensor(a).count < blocks_.of_tensor(b).count;
+    });
+    shared.insert(shared.end(), weights.begin(), weights.end());
+    std::vector<BlockId>& list = groups.emplace_back();
+    for (const TensorId weight : weights) {
+      const BlockRange range = blocks_.of_tensor(weight);
+      for (std::int32_t i = 0; i < range.count; ++i)
+        list.push_back(BlockId{index_of(range.first) + i});
     }
+    all_bytes += bytes_of(list);
   }
+  double vram = place.split_vram_bytes, stream = place.split_stream_bytes;
   for (const BlockId id : unit_blocks(parts_.graph, blocks_, unit)) {
-    if (std::find(shared.begin(), shared.end(), blocks_.at(id).tensor) == shared.end()) add(id);
+    if (std::find(shared.begin(), shared.end(), blocks_.at(id).tensor) != shared.end()) continue;
+    blocks.vram.push_back(id);
+    vram -= size_of(id);
   }
-  for (const auto& group : groups) {
-    double own = 0;
-    for (const std::int32_t op : group) own += bytes_of(op);
-    double share = left * own / group_bytes;  // what an earlier group left or took too much
-    group_bytes -= own;
-    for (const std::int32_t op : group) {
-      const BlockRange range = blocks_.of_tensor(parts_.graph.ops[at(op)].weight);
-      for (std::int32_t i = 0; i < range.count; ++i) {
-        const BlockId id{index_of(range.first) + i};
-        const auto bytes = static_cast<double>(blocks_.at(id).extent.size_bytes);
-        if (share < bytes / 2) break;
-        share -= bytes;
-        add(id);
+  for (const std::vector<BlockId>& group : groups) {
+    const double own = bytes_of(group);
+    // What an earlier group left or took too much is made up for.
+    double vram_share = vram * own / all_bytes, stream_share = stream * own / all_bytes;
+    all_bytes -= own;
+    for (const BlockId id : group) {
+      const double size = size_of(id);
+      if (vram_share >= size / 2) {
+        blocks.vram.push_back(id);
+        vram_share -= size;
+        vram -= size;
+      } else if (stream_share >= size / 2) {
+        blocks.streamed.push_back(id);
+        stream_share -= size;
+        stream -= size;
       }
     }
   }
 }
 
-PinnedSet TierPlacer::vram_blocks(const std::vector<UnitPlace>& places,
+PinnedSet TierPlacer::vram_blocks(const std::vector<UnitPlace>& places, const SplitBlocks& split,
                                   std::int64_t room_bytes) const {
   PinnedSet set(blocks_);
   for (const BlockId id : touched_blocks(parts_.graph, blocks_)) {
     if (is_small(blocks_, id)) set.add(id);
   }
-  std::vector<BlockId> resident, streamed, in_place;
-  PinnedSet split(blocks_);
+  std::vector<BlockId> resident = split.vram, streamed, in_place;
   for (std::size_t i = 0; i < units_.size(); ++i) {
-    const std::vector<BlockId> own = unit_blocks(parts_.graph, blocks_, units_[i]);
-    if (units_[i].on_cpu || places[i].prefill_on_cpu) continue;
-    if (places[i].home == Home::kSplit) add_split(split, units_[i], places[i].split_vram_bytes);
-    std::vector<BlockId>& list = places[i].home == Home::kVram     ? resident
-                                 : places[i].home == Home::kStream ? streamed
-                                                                   : in_place;
-    for (const BlockId id : own) {
-      if (set.holds(id)) continue;
-      if (places[i].home == Home::kSplit && split.holds(id)) resident.push_back(id);
-      if (places[i].home != Home::kSplit) list.push_back(id);
+    const Home home = places[i].home;
+    if (units_[i].on_cpu || places[i].prefill_on_cpu || home == Home::kSplit) continue;
+    std::vector<BlockId>& list = home == Home::kVram     ? resident
+                                 : home == Home::kStream ? streamed
+                                                         : in_place;
+    for (const BlockId id : unit_blocks(parts_.graph, blocks_, units_[i])) {
+      if (!set.holds(id)) list.push_back(id);
     }
   }
   fill(set, resident, room_bytes);
+  // What is left over saves streamed bytes: in decode steps, then in prefill.
   fill_evenly(set, streamed, room_bytes, 1);
+  fill(set, split.streamed, room_bytes);
   fill_evenly(set, in_place, room_bytes, 1);
   return set;
 }
@@ -263,7 +278,7 @@ std::optional<Placement> TierPlacer::with_host(const VramPlacement& vram,
 std::optional<Placement> TierPlacer::place(const Choice& choice) const {
   const TierRoom room = this->room(choice.ring_share);
   if (room.vram_bytes < 0 || room.host_bytes < 0) return std::nullopt;
-  const auto counts = model_.solve(room, choice.rules, kPrefillWeight);
+  const auto counts = model_.program(room, choice.rules).best(needs_.prefill_weight);
   if (!counts) return std::nullopt;
   const std::vector<UnitPlace> places = unit_places(*counts);
 
@@ -285,7 +300,12 @@ std::optional<Placement> TierPlacer::place(const Choice& choice) const {
   vram.staging_slots = staging.slots;
   vram.staging_slot_bytes = staging.slot_bytes;
   const std::int64_t others = vram.total_bytes();
-  const PinnedSet pinned = vram_blocks(places, needs_.vram_limit_bytes - others);
+  SplitBlocks split;
+  for (std::size_t i = 0; i < units_.size(); ++i) {
+    if (places[i].home == Home::kSplit) divide(units_[i], places[i], split);
+  }
+  vram.decode_streamed = split.streamed;
+  const PinnedSet pinned = vram_blocks(places, split, needs_.vram_limit_bytes - others);
   vram.pinned = pinned.runs(0);
   vram.pinned_bytes = pinned.bytes();
   vram.decode_sites = sites(places, true);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "pipeline/pinned_set.h"
 #include "pipeline/placement.h"
 #include "pipeline/planner.h"
 #include "pipeline/tier_model.h"
@@ -20,6 +21,8 @@ struct TierNeeds {
   KvShape kv;  // of all layers
   std::int64_t context_tokens = 0, n_sequences = 1;
   StepLoad decode, prefill;
+  // Seconds of a prefill step count so much of a decode step's.
+  double prefill_weight = 1.0 / 128;
 };
 
 // One model on one machine with a GPU.
@@ -49,7 +52,10 @@ class TierPlacer {
   struct UnitPlace {
     Home home = Home::kInPlace;
     bool kv_in_vram = false, prefill_on_cpu = false;
-    double split_vram_bytes = 0;
+    double split_vram_bytes = 0, split_stream_bytes = 0;
+  };
+  struct SplitBlocks {
+    std::vector<BlockId> vram, streamed;
   };
   struct RingSize {
     std::int64_t slots = 0, slot_bytes = 0;
@@ -60,8 +66,11 @@ class TierPlacer {
   RingSize staging() const;
   std::int64_t kv_bytes(std::int64_t n_layers) const;
   std::vector<UnitPlace> unit_places(const std::vector<TierCounts>& counts) const;
-  class PinnedSet vram_blocks(const std::vector<UnitPlace>& places, std::int64_t room_bytes) const;
-  void add_split(class PinnedSet& set, const ModelUnit& unit, double vram_bytes) const;
+  double size_of(BlockId id) const;
+  double bytes_of(const std::vector<BlockId>& ids) const;
+  void divide(const ModelUnit& unit, const UnitPlace& place, SplitBlocks& blocks) const;
+  PinnedSet vram_blocks(const std::vector<UnitPlace>& places, const SplitBlocks& split,
+                        std::int64_t room_bytes) const;
   std::vector<Site> sites(const std::vector<UnitPlace>& places, bool decode) const;
   std::optional<Placement> with_host(const VramPlacement& vram,
                                      const std::vector<UnitPlace>& places) const;
@@ -73,9 +82,5 @@ class TierPlacer {
   TierModel model_;
   std::int64_t largest_block_bytes_ = 0, small_bytes_ = 0;
 };
-
-// Seconds of a prefill step count so much of a decode step's: of -n's 128 tokens after a prompt of
-// one micro-batch.
-inline constexpr double kPrefillWeight = 1.0 / 128;
 
 }  // namespace windlass

@@ -21,7 +21,29 @@ PlanReport::Step make_step(const StepForecast& forecast, std::int64_t rows) {
   step.cpu_busy_s = forecast.prediction.cpu_busy_s;
   step.disk_bytes = forecast.prediction.disk_bytes;
   step.bottleneck = forecast.bound.bottleneck;
+  step.gpu_busy_s = forecast.prediction.gpu_busy_s;
+  step.h2d_busy_s = forecast.prediction.h2d_busy_s;
+  step.d2h_busy_s = forecast.prediction.d2h_busy_s;
+  step.h2d_bytes = forecast.prediction.h2d_bytes;
+  step.d2h_bytes = forecast.prediction.d2h_bytes;
   return step;
+}
+
+nlohmann::json links_json(const PlanReport::Step& step) {
+  return {{"disk_to_host", {{"bytes", step.disk_bytes}, {"busy_s", step.disk_busy_s}}},
+          {"host_to_vram", {{"bytes", step.h2d_bytes}, {"busy_s", step.h2d_busy_s}}},
+          {"vram_to_host", {{"bytes", step.d2h_bytes}, {"busy_s", step.d2h_busy_s}}},
+          {"host_to_disk", {{"bytes", 0}, {"busy_s", 0.0}}}};
+}
+
+nlohmann::json vram_json(const VramPlacement& vram) {
+  return {{"pinned_weight_bytes", vram.pinned_bytes},
+          {"ring_bytes", vram.ring_slots * vram.slot_bytes},
+          {"ring_slots", vram.ring_slots},
+          {"kv_bytes", vram.kv_bytes},
+          {"kv_layers", std::count(vram.kv_home.begin(), vram.kv_home.end(), Tier::kVram)},
+          {"activation_bytes", vram.activation_bytes},
+          {"table_bytes", vram.table_bytes}};
 }
 
 nlohmann::json step_json(const PlanReport::Step& step) {
@@ -29,11 +51,30 @@ nlohmann::json step_json(const PlanReport::Step& step) {
           {"predicted_s_per_step", step.predicted_s},
           {"bound_s_per_step", step.bound_s},
           {"bottleneck", step.bottleneck},
-          {"links", {{"disk_to_host", {{"bytes", step.disk_bytes}, {"busy_s", step.disk_busy_s}}}}},
+          {"links", links_json(step)},
+          {"gpu_busy_s", step.gpu_busy_s},
           {"cpu_busy_s", step.cpu_busy_s}};
 }
 
+// With a GPU: who does what of a decode step.
+std::string explain_gpu(const PlanReport& report) {
+  const PlanReport::Step& step = report.decode;
+  const auto share = [&](double busy_s) {
+    return 100 * std::min(1.0, busy_s / std::max(step.predicted_s, 1e-12));
+  };
+  return fmt::format(
+      "{} of weights stay in VRAM, and the GPU works {:.0f} % of a decode step; the CPU works "
+      "{:.0f} "
+      "% of it on what is in memory; {} a step are copied to VRAM ({:.0f} % of the link's time) "
+      "and "
+      "{} read from disk ({:.0f} %)",
+      format_size(report.vram.pinned_bytes), share(step.gpu_busy_s), share(step.cpu_busy_s),
+      format_size(step.h2d_bytes), share(step.h2d_busy_s), format_size(step.disk_bytes),
+      share(step.disk_busy_s));
+}
+
 std::string explain(const PlanReport& report) {
+  if (report.vram.in_use()) return explain_gpu(report);
   if (report.streamed_bytes == 0) {
     return fmt::format(
         "all {} that a step touches stay in memory; the CPU's rate on them is the limit",
@@ -107,7 +148,8 @@ void fill_sizes(PlanReport& report, const SessionPlan& session, const Model& mod
   report.ring_bytes = placement.ring_slots * placement.slot_bytes;
   report.kv_bytes = placement.kv_bytes;
   report.activation_bytes = placement.activation_bytes;
-  report.staging_bytes = placement.staging_bytes;
+  report.staging_bytes = placement.staging_bytes + placement.vram.staging_bytes();
+  report.vram = placement.vram;
   report.table_bytes = placement.table_bytes;
 }
 
@@ -129,6 +171,7 @@ PlanReport make_plan_report(const Model& model, const EngineOptions& options,
   PlanReport report;
   report.model = model.path;
   report.depth_tokens = depth_tokens;
+  report.vram_bytes = options.vram_bytes;
   report.ram_bytes = options.ram_bytes ? *options.ram_bytes : auto_ram_bytes();
   const SessionPlan session = make_session_plan(model, options, profile, report.ram_bytes);
   fill_sizes(report, session, model);
@@ -146,40 +189,40 @@ PlanReport make_plan_report(const Model& model, const EngineOptions& options,
 }
 
 nlohmann::json PlanReport::json() const {
-  return {
-      {"model", model},
-      {"ram_bytes", ram_bytes},
-      {"min_ram_bytes", min_ram_bytes},
-      {"all_in_ram_bytes", all_in_ram_bytes},
-      {"context_tokens", context_tokens},
-      {"depth_tokens", depth_tokens},
-      {"micro_batch_tokens", micro_batch_tokens},
-      {"weight_bytes", weight_bytes},
-      {"touched_bytes", touched_bytes},
-      {"placement",
-       {{"host",
-         {{"pinned_weight_bytes", pinned_bytes},
-          {"ring_bytes", ring_bytes},
-          {"ring_slots", ring_slots},
-          {"expert_cache_bytes", expert_cache_bytes},
-          {"expert_slots", expert_slots},
-          {"expert_slots_in_activations_in_decode", decode_expert_slots},
-          {"expert_matrices", expert_matrices},
-          {"expected_expert_hit_rate", expert_hit_rate},
-          {"kv_bytes", kv_bytes},
-          {"activation_bytes", activation_bytes},
-          {"weight_bytes_in_activations_in_decode", decode_pinned_bytes},
-          {"staging_bytes", staging_bytes},
-          {"table_bytes", table_bytes}}},
-        {"disk", {{"streamed_bytes_per_step", streamed_bytes}}}}},
-      {"links", {{"disk_to_host", {{"bytes", decode.disk_bytes}, {"busy_s", decode.disk_busy_s}}}}},
-      {"predicted_s_per_step", decode.predicted_s},
-      {"bound_s_per_step", decode.bound_s},
-      {"bottleneck", decode.bottleneck},
-      {"steps", {{"prefill", step_json(prefill)}, {"decode", step_json(decode)}}},
-      {"next_best", {{"name", next_best}, {"predicted_s_per_step", next_best_s}}},
-      {"why", why},
-      {"assumes", assumes}};
+  return {{"model", model},
+          {"ram_bytes", ram_bytes},
+          {"min_ram_bytes", min_ram_bytes},
+          {"all_in_ram_bytes", all_in_ram_bytes},
+          {"context_tokens", context_tokens},
+          {"depth_tokens", depth_tokens},
+          {"micro_batch_tokens", micro_batch_tokens},
+          {"weight_bytes", weight_bytes},
+          {"touched_bytes", touched_bytes},
+          {"placement",
+           {{"host",
+             {{"pinned_weight_bytes", pinned_bytes},
+              {"ring_bytes", ring_bytes},
+              {"ring_slots", ring_slots},
+              {"expert_cache_bytes", expert_cache_bytes},
+              {"expert_slots", expert_slots},
+              {"expert_slots_in_activations_in_decode", decode_expert_slots},
+              {"expert_matrices", expert_matrices},
+              {"expected_expert_hit_rate", expert_hit_rate},
+              {"kv_bytes", kv_bytes},
+              {"activation_bytes", activation_bytes},
+              {"weight_bytes_in_activations_in_decode", decode_pinned_bytes},
+              {"staging_bytes", staging_bytes},
+              {"table_bytes", table_bytes}}},
+            {"vram", vram_json(vram)},
+            {"disk", {{"streamed_bytes_per_step", streamed_bytes}}}}},
+          {"links", links_json(decode)},
+          {"predicted_s_per_step", decode.predicted_s},
+          {"bound_s_per_step", decode.bound_s},
+          {"bottleneck", decode.bottleneck},
+          {"steps", {{"prefill", step_json(prefill)}, {"decode", step_json(decode)}}},
+          {"next_best", {{"name", next_best}, {"predicted_s_per_step", next_best_s}}},
+          {"why", why},
+          {"assumes", assumes}};
 }
 
 std::string PlanReport::text() const {
@@ -202,6 +245,18 @@ std::string PlanReport::text() const {
                   format_size(decode_pinned_bytes)));
   row("host: staging, tables", staging_bytes + table_bytes, "");
   row("disk: read each step", streamed_bytes, "");
+  if (vram.in_use()) {
+    row("vram: pinned weights", vram.pinned_bytes,
+        fmt::format("--vram {}", format_size(vram_bytes)));
+    row("vram: streaming ring", vram.ring_slots * vram.slot_bytes,
+        fmt::format("{} slots", vram.ring_slots));
+    row("vram: KV cache", vram.kv_bytes,
+        fmt::format("of {} layers",
+                    std::count(vram.kv_home.begin(), vram.kv_home.end(), Tier::kVram)));
+    row("vram: activations", vram.activation_bytes + vram.table_bytes, "and tables");
+  } else if (vram_bytes > 0) {
+    out += "  vram: not used, as the CPU alone is predicted to be sooner\n";
+  }
   for (const auto& [name, step] : {std::pair{"prefill", &prefill}, std::pair{"decode", &decode}}) {
     out += fmt::format("{}: {} a step of {} ({:.2f} tok/s), bound {} by {}\n", name,
                        format_seconds(step->predicted_s),

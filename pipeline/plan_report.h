@@ -7,6 +7,7 @@
 #include <string>
 
 #include "pipeline/engine.h"
+#include "pipeline/schedule.h"
 
 namespace windlass {
 
@@ -31,8 +32,12 @@ struct PlanReport {
     std::int64_t rows = 0;
     double predicted_s = 0, bound_s = 0, disk_busy_s = 0, cpu_busy_s = 0;
     std::int64_t disk_bytes = 0;
+    double gpu_busy_s = 0, h2d_busy_s = 0, d2h_busy_s = 0;
+    std::int64_t h2d_bytes = 0, d2h_bytes = 0;
     std::string bottleneck;
   } decode, prefill;
+  std::int64_t vram_bytes = 0;        // the budget; 0: the CPU alone
+  VramPlacement vram;                 // not in use: as planned, the CPU alone is sooner
   std::int64_t all_in_ram_bytes = 0;  // the --ram that would pin everything
   double next_best_s = 0;             // decode step of the runner-up
   std::string next_best;              // what it is

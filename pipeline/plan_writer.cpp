@@ -64,7 +64,13 @@ class PlanWriter {
         tile_columns_(placement.vram.tile_columns),
         slot_bytes_{placement.slot_bytes, placement.vram.slot_bytes},
         run_of_{host_runs(blocks, placement, decode), pinned_runs(blocks, placement.vram.pinned)},
+        on_gpu_(run_of_[1].size()),
         places_(graph, &plan_.moves) {
+    for (std::size_t i = 0; i < on_gpu_.size(); ++i) on_gpu_[i] = run_of_[1][i] >= 0;
+    if (decode) {
+      for (const BlockId id : placement.vram.decode_streamed)
+        on_gpu_[static_cast<std::size_t>(index_of(id))] = true;
+    }
     plan_.compute.reserve(least_entries(graph));
   }
 
@@ -115,6 +121,7 @@ class PlanWriter {
   std::int64_t tile_columns_;
   std::int64_t slot_bytes_[2];           // by Processor
   std::vector<std::int32_t> run_of_[2];  // by Processor
+  std::vector<bool> on_gpu_;             // whose rows of a split product are the GPU's
   Plan plan_;
   BufferPlaces places_;
   std::int32_t n_expert_runs_ = 0;
@@ -228,7 +235,7 @@ void PlanWriter::add_rows(std::int32_t op, Processor on, bool all) {
   };
   for (std::int32_t i = 0; i < range.count; ++i) {
     const BlockId id{index_of(range.first) + i};
-    if (!all && (on == Processor::kGpu) != is_pinned(Processor::kGpu, id)) {
+    if (!all && (on == Processor::kGpu) != on_gpu_[static_cast<std::size_t>(index_of(id))]) {
       close();
       continue;
     }

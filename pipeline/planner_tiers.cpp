@@ -50,9 +50,9 @@ void predict(Candidate& candidate, const CostModelParts& parts, const BlockTable
   candidate.prefill_s = step(prefill, false).step_s;
 }
 
-void sort_candidates(std::vector<Candidate>& candidates) {
-  const auto cost = [](const Candidate& candidate) {
-    return candidate.decode.step_s + kPrefillWeight * candidate.prefill_s;
+void sort_candidates(std::vector<Candidate>& candidates, double prefill_weight) {
+  const auto cost = [&](const Candidate& candidate) {
+    return candidate.decode.step_s + prefill_weight * candidate.prefill_s;
   };
   std::stable_sort(candidates.begin(), candidates.end(),
                    [&](const Candidate& a, const Candidate& b) { return cost(a) < cost(b); });
@@ -74,7 +74,7 @@ std::vector<Candidate> tier_candidates(const TierPlacer& placer, const CostModel
     candidate.name = kind.name;
     predict(candidate, parts, blocks, needs.decode, needs.prefill, overlap);
   }
-  sort_candidates(candidates);
+  sort_candidates(candidates, needs.prefill_weight);
   return candidates;
 }
 

@@ -10,7 +10,7 @@ namespace windlass {
 
 // Placements over three tiers, each the best of its kind: rings of VRAM of two sizes, units that
 // are split or not, KV wherever it is best or all in one tier. Those that fit, simulated, the
-// soonest first: decode_s + kPrefillWeight * prefill_s. No two alike.
+// soonest first: decode_s + needs.prefill_weight * prefill_s. No two alike.
 std::vector<Candidate> tier_candidates(const TierPlacer& placer, const CostModelParts& parts,
                                        const BlockTable& blocks, const TierNeeds& needs,
                                        bool overlap);
@@ -20,6 +20,6 @@ void predict(Candidate& candidate, const CostModelParts& parts, const BlockTable
              const StepLoad& decode, const StepLoad& prefill, bool overlap);
 
 // The soonest first.
-void sort_candidates(std::vector<Candidate>& candidates);
+void sort_candidates(std::vector<Candidate>& candidates, double prefill_weight);
 
 }  // namespace windlass

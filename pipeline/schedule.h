@@ -16,8 +16,9 @@ namespace windlass {
 // the other where the plan moves a buffer between them.
 enum class Processor : std::uint8_t { kCpu, kGpu };
 
-// Where an op of a step is computed. kSplit: the rows of its weight that are in VRAM by the GPU,
-// the others by the CPU, side by side (products and their inputs only).
+// Where an op of a step is computed. kSplit: the rows of its weight that are in VRAM or stream
+// there (VramPlacement::decode_streamed) by the GPU, the others by the CPU, side by side (products
+// and their inputs only).
 enum class Site : std::uint8_t { kCpu, kGpu, kSplit };
 
 // One op over some rows of its weight. An op on a large tensor is several entries, one per resident
@@ -95,6 +96,9 @@ struct VramPlacement {
   std::vector<Tier> kv_home = {};  // by layer, kVram or kHost; empty: all kHost
   // By op of the graph; empty: all kCpu. One list for steps of many rows, one for decode steps.
   std::vector<Site> prefill_sites = {}, decode_sites = {};
+  // Blocks of split products that the GPU computes in decode steps, streamed, beside those that are
+  // pinned.
+  std::vector<BlockId> decode_streamed = {};
   std::int64_t tile_columns = 0;  // most columns of logits computed at once; 0: a block's
   // Of the host's memory: what runs pass through on their way from disk, pinned.
   std::int64_t staging_slots = 0, staging_slot_bytes = 0;

@@ -146,6 +146,13 @@ void plan_gpu_memory(SessionPlan& session, const EngineOptions& options, const S
   tiers.context_tokens = session.context_tokens;
   tiers.n_sequences = session.n_sequences;
   tiers.decode = {rows.least, rows.least, 0, rows.least};
+  // -n's 128 tokens after a prompt as long as may come, but for very long ones: planned for its own
+  // sake, a prompt's KV cache would take the VRAM of the weights.
+  constexpr std::int64_t kMostMicroBatches = 8, kTokens = 128;
+  const std::int64_t prompt = options.max_rows > 0 ? options.max_rows : session.context_tokens;
+  const std::int64_t micro_batches =
+      std::clamp<std::int64_t>((prompt + rows.most - 1) / rows.most, 1, kMostMicroBatches);
+  tiers.prefill_weight = static_cast<double>(micro_batches) / static_cast<double>(kTokens);
   tiers.prefill = {rows.most, std::min<std::int64_t>(rows.most, 1), 0, 1};
 }
 
@@ -183,7 +190,7 @@ std::vector<Candidate> choose_with_gpu(const SessionPlan& session, const CostMod
     predict(best, parts, session.blocks, needs.decode, needs.prefill, options.overlap);
     all.push_back(std::move(best));
   }
-  sort_candidates(all);
+  sort_candidates(all, needs.prefill_weight);
   return all;
 }
 
