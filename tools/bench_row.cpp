@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "pipeline/profile.h"
+#include "src/base/units.h"
 
 namespace windlass {
 namespace {

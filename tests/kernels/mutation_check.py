@@ -2,16 +2,19 @@
 """Checks that the tests of kernels can fail: changes one index or operator of a kernel, builds it for the emulation, and runs the
 contract tests, which must find the change.
 
-usage: tests/kernels/mutation_check.py BUILD_DIR      a Ninja build in which test_op_tables is built
+usage: tests/kernels/mutation_check.py BUILD_DIR [N]      a Ninja build in which test_op_tables is built
+With N, so many of the changes, drawn by WINDLASS_TEST_SEED or by chance: all of them take minutes.
 Takes compiler, flags and link line from the build; writes nothing into it. Exit code 0 if every change was found.
 """
 import json
 import os
 import pathlib
+import random
 import shlex
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -144,11 +147,16 @@ def outcome(build, folder, mutation):
 
 
 def main():
-  if len(sys.argv) != 2:
+  if len(sys.argv) not in (2, 3):
     sys.exit(__doc__)
   build = pathlib.Path(sys.argv[1]).resolve()
+  chosen = MUTATIONS
+  if len(sys.argv) == 3:
+    seed = os.environ.get("WINDLASS_TEST_SEED") or str(time.time_ns())
+    chosen = random.Random(seed).sample(MUTATIONS, int(sys.argv[2]))
+    print(f"WINDLASS_TEST_SEED={seed}", flush=True)
   failures = 0
-  for mutation in MUTATIONS:
+  for mutation in chosen:
     with tempfile.TemporaryDirectory() as folder:
       wrong = outcome(build, pathlib.Path(folder), mutation)
     failures += wrong != ""
