@@ -315,10 +315,11 @@ Columns PlanWriter::read_columns(const View& view, const ComputeEntry& entry) co
   return columns_of(graph_, view);
 }
 
-// A split product's own; all others are written before anybody reads them.
+// A split product's own, but for a tile, which has those of one entry; all others are written
+// before anybody reads them.
 Columns PlanWriter::written_columns(const GraphOp& op, const ComputeEntry& entry) const {
   const Columns all = read_columns(op.out, entry);
-  if (site(entry.op) != Site::kSplit || op.kind != OpKind::kMatMul) return all;
+  if (site(entry.op) != Site::kSplit || op.kind != OpKind::kMatMul || is_tiled(op)) return all;
   return {all.first + entry.first_row, all.first + entry.first_row + entry.n_rows};
 }
 

@@ -58,7 +58,7 @@ TEST_CASE("with room for few threads a run takes fewer, says so, and gives the s
 TEST_CASE("whatever the address space, a run ends well or with one line") {
   if (!kAddressSpaceCanBeLimited) return;
   const Limited limited;
-  for (const int mib : {40, 60, 80, 120, 200, 300, 500}) {
+  for (const int mib : {80, 100, 120, 150, 200, 300, 500}) {
     INFO(mib << " MiB");
     answer(limited.run("ulimit -v " + std::to_string(mib * 1024)));
   }

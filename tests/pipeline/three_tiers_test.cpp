@@ -86,6 +86,7 @@ class RandomPlacement {
       const bool here = random_.below(4) < in_vram;
       if (here || small) vram.add(id);
       if ((!here && random_.below(4) < in_host) || small) host.add(id);
+      if (!here && !small && random_.below(3) == 0) placement_.vram.decode_streamed.push_back(id);
     }
     for (const Run& run : expert_runs(parts_.graph, parts_.blocks)) {
       for (std::int32_t i = 0; i < run.blocks.count; ++i) {
@@ -112,7 +113,8 @@ class RandomPlacement {
       return here ? Site::kGpu : Site::kCpu;
     }
     const bool may_split =
-        op.out.present() && !parts_.is_transposed(op) && !parts_.graph.buffer(op.out.buffer).tiled;
+        op.out.present() && !parts_.is_transposed(op) &&
+        (op.kind == OpKind::kMatMul || !parts_.graph.buffer(op.out.buffer).tiled);
     return static_cast<Site>(random_.below(may_split ? 3 : 2));
   }
 
