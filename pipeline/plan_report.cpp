@@ -7,6 +7,7 @@
 
 #include "pipeline/expert_cache.h"
 #include "pipeline/session_plan.h"
+#include "pipeline/timeline.h"
 #include "src/base/units.h"
 
 namespace windlass {
@@ -178,7 +179,9 @@ PlanReport make_plan_report(const Model& model, const EngineOptions& options,
   fill_alternatives(report, session);
   const std::int64_t rows = session.layout.token_rows;
   const StepForecast decode =
-      forecast(session, model, profile, {1, 1, depth_tokens}, options.overlap);
+      forecast(session, model, profile, {1, 1, depth_tokens}, options.overlap, true);
+  report.decode_spans = decode.prediction.spans;
+  for (const GraphOp& op : session.graph.ops) report.op_labels.push_back(op.label);
   report.decode = make_step(decode, 1);
   report.streamed_bytes += static_cast<std::int64_t>(decode.prediction.expert_read_bytes);
   report.prefill =
@@ -225,6 +228,13 @@ nlohmann::json PlanReport::json() const {
           {"assumes", assumes}};
 }
 
+std::string PlanReport::timeline_svg() const {
+  const std::string title = fmt::format("{}: a decode step of {}, --ram {}, --vram {}", model,
+                                        format_seconds(decode.predicted_s), format_size(ram_bytes),
+                                        format_size(vram_bytes));
+  return windlass::timeline_svg(decode_spans, decode.predicted_s, title, op_labels);
+}
+
 std::string PlanReport::text() const {
   std::string out = fmt::format("{}: {} of weights, --ram {}, context {} tokens\n", model,
                                 format_size(weight_bytes), format_size(ram_bytes), context_tokens);
@@ -264,6 +274,9 @@ std::string PlanReport::text() const {
                        static_cast<double>(step->rows) / step->predicted_s,
                        format_seconds(step->bound_s), step->bottleneck);
   }
+  constexpr int kTimelineColumns = 60;
+  out += "a decode step (# at work, + for a part, . waiting):\n";
+  out += timeline_text(decode_spans, decode.predicted_s, kTimelineColumns);
   out += fmt::format("why: {}\nassumes: {}\n", why, assumes);
   if (!next_best.empty()) {
     out += fmt::format("next best: {}, {} a decode step\n", next_best, format_seconds(next_best_s));

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "pipeline/engine.h"
 #include "pipeline/schedule.h"
+#include "pipeline/simulator.h"
 
 namespace windlass {
 
@@ -42,6 +44,10 @@ struct PlanReport {
   double next_best_s = 0;             // decode step of the runner-up
   std::string next_best;              // what it is
   std::string why;
+  std::vector<WorkSpan> decode_spans;  // of one decode step
+  std::vector<std::string> op_labels;  // by op of the graph
+  // A self-contained picture of that step.
+  std::string timeline_svg() const;
   std::string assumes;  // what of a run decides whether its receipt predicts the same
 };
 

@@ -10,6 +10,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 
 TOTAL_S = 525  # of nine minutes
@@ -18,8 +20,10 @@ GIB = 1 << 30
 
 class Checker:
     def __init__(self, options):
-        self.bundle = pathlib.Path(options.bundle).resolve()
         self.scratch = pathlib.Path(options.scratch).resolve()
+        self.bundle = pathlib.Path(tempfile.mkdtemp(prefix="gpu-check-", dir=self.scratch))
+        with tarfile.open(options.bundle) as bundle:
+            bundle.extractall(self.bundle)
         self.out = pathlib.Path(options.out).resolve()
         self.begin = time.monotonic()
         self.report = {"commit": (self.bundle / "commit").read_text().strip(), "steps": []}
@@ -147,12 +151,13 @@ def main():
     root = pathlib.Path(__file__).resolve().parents[1]
     parser = argparse.ArgumentParser(description="checks and measures on this machine's GPU")
     parser.add_argument("--out", required=True, help="folder for the report")
-    parser.add_argument("--bundle", default=str(root / "build/gpu_bundle"), help="made by tools/gpu_pack.sh")
+    parser.add_argument("--bundle", default=str(root / "build/gpu_bundle.tar.gz"), help="made by tools/gpu_pack.sh")
     parser.add_argument("--scratch", default=os.environ.get("TMPDIR", "/tmp"), help="folder with 45 GB of room for a model")
     parser.add_argument("--model", action="append", default=[], help="a GGUF to selftest beside the synthetic ones")
     parser.add_argument("--small", action="store_true", help="without the 70B-shape model")
     options = parser.parse_args()
-    if not (pathlib.Path(options.bundle) / "lib/loader").exists():
+    bundle = pathlib.Path(options.bundle)
+    if not (bundle.exists() and tarfile.is_tarfile(bundle)):
         print(f"gpu_check: no bundle in {options.bundle}: run tools/gpu_pack.sh where Windlass is built", file=sys.stderr)
         return 2
     check = Checker(options)
@@ -160,6 +165,7 @@ def main():
     if check.report["steps"][0]["result"] != "passed":
         print("gpu_check: nvidia-smi does not work: this machine has no GPU that programs can use", file=sys.stderr)
         check.write()
+        shutil.rmtree(check.bundle)
         return 2
     check.op_tables()
     small = check.synth("gpu-check-small.gguf", "--layers", "8", "--embd", "1024", "--ffn", "2816", "--heads", "16", "--kv-heads", "4",
@@ -189,6 +195,7 @@ def main():
         small.unlink()
     check.torch()
     check.write()
+    shutil.rmtree(check.bundle)
     return 0 if check.passed() else 1
 
 

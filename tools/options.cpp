@@ -172,7 +172,9 @@ void add_plan_options(CLI::App& app, Options& o) {
   app.add_option("-d,--depth", o.depth_tokens, "tokens already in the KV cache at the step shown");
   app.add_option(
       "--what-if", o.what_if,
-      "another machine: [PROFILE.json,]k=v,... with ram, dram, nvme (rates such as 7GB/s), cores");
+      "another machine: [PROFILE.json,]k=v,... with ram, dram, nvme (rates such as 7GB/s), cores; "
+      "of a GPU vram, pcie, vram_bw, gpu_tflops");
+  app.add_option("--timeline", o.timeline, "write a picture of a decode step's timeline (SVG)");
 }
 
 void add_bench_options(CLI::App& app, Options& o) {

@@ -61,7 +61,7 @@ struct Options {
 
   std::string output;
   std::int64_t depth_tokens = 0;
-  std::string what_if;
+  std::string what_if, timeline;
 
   std::vector<std::string> models, calibrated_on;
   std::string side_b_settings, save_logits, logits;

@@ -19,6 +19,7 @@ std::vector<NamedFile> outputs_of(const Options& o) {
   for (const auto& [path, role] : {NamedFile{o.output, "the output"},
                                    {o.stats, "the output of --stats"},
                                    {o.trace, "the output of --trace"},
+                                   {o.timeline, "the output of --timeline"},
                                    {o.save_logits, "the output of --save-logits"}}) {
     if (!path.empty()) outputs.push_back({path, role});
   }

@@ -4,12 +4,15 @@
 #include <nlohmann/json.hpp>
 
 #include "pipeline/memory_limits.h"
+#include "pipeline/open_gpu.h"
 #include "pipeline/plan_report.h"
 #include "src/base/error.h"
+#include "src/base/output_file.h"
 #include "src/base/units.h"
 #include "src/text/sampler.h"
 #include "tools/files.h"
 #include "tools/json_output.h"
+#include "tools/outputs.h"
 #include "tools/session.h"
 #include "tools/what_if.h"
 
@@ -98,6 +101,7 @@ int plan_command(const Invocation& invocation) {
     options.vram = std::string("0");  // of this machine; the other's is looked at below
   EngineOptions engine_options = make_engine_options(options);
   const Model model = open_model(require_model(options));
+  check_outputs(options, model.tensors.files);
   engine_options.context_tokens = options.context_tokens > 0
                                       ? options.context_tokens
                                       : std::max(kDefaultContextTokens, options.depth_tokens + 1);
@@ -112,11 +116,13 @@ int plan_command(const Invocation& invocation) {
                                id_list_bytes(options, engine_options.context_tokens);
   ProgressDisplay display(options.progress);
   Profile profile = obtain_profile(options, engine_options, model.path, display);
+  if (!elsewhere) use_gpu(engine_options, profile);
   apply_what_if(what_if, profile);
   if (what_if.names_ram()) apply_ram(profile.ram_bytes, engine_options);
   if (elsewhere) apply_vram(invocation.options.vram, profile, engine_options);
   const PlanReport report = make_plan_report(model, engine_options, profile, options.depth_tokens);
   if (!what_if.names_ram()) warn_of_memory(report);
+  if (!options.timeline.empty()) write_whole_file(options.timeline, report.timeline_svg());
   if (options.json) {
     nlohmann::json json = report.json();
     json["configuration"] = settings_json(invocation.settings);
