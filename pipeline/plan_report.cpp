@@ -188,10 +188,14 @@ PlanReport make_plan_report(const Model& model, const EngineOptions& options,
       make_step(forecast(session, model, profile, {rows, 1, 0}, options.overlap), rows);
   report.why = explain(report);
   report.assumes = assumptions(report);
+  report.would_help = what_would_help(model, options, profile, report.ram_bytes, depth_tokens);
   return report;
 }
 
 nlohmann::json PlanReport::json() const {
+  nlohmann::json help = nlohmann::json::array();
+  for (const Advice& advice : would_help)
+    help.push_back({{"change", advice.change}, {"factor", advice.factor}});
   return {{"model", model},
           {"ram_bytes", ram_bytes},
           {"min_ram_bytes", min_ram_bytes},
@@ -225,6 +229,7 @@ nlohmann::json PlanReport::json() const {
           {"steps", {{"prefill", step_json(prefill)}, {"decode", step_json(decode)}}},
           {"next_best", {{"name", next_best}, {"predicted_s_per_step", next_best_s}}},
           {"why", why},
+          {"would_help", help},
           {"assumes", assumes}};
 }
 
@@ -277,7 +282,15 @@ std::string PlanReport::text() const {
   constexpr int kTimelineColumns = 60;
   out += "a decode step (# at work, + for a part, . waiting):\n";
   out += timeline_text(decode_spans, decode.predicted_s, kTimelineColumns);
-  out += fmt::format("why: {}\nassumes: {}\n", why, assumes);
+  out += fmt::format("why: {}\n", why);
+  if (!would_help.empty()) {
+    out += "what would help:";
+    for (const Advice& advice : would_help)
+      out += fmt::format("{} {} {:.1f}x", &advice == &would_help.front() ? "" : ";", advice.change,
+                         advice.factor);
+    out += '\n';
+  }
+  out += fmt::format("assumes: {}\n", assumes);
   if (!next_best.empty()) {
     out += fmt::format("next best: {}, {} a decode step\n", next_best, format_seconds(next_best_s));
   }

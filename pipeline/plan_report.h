@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pipeline/engine.h"
+#include "pipeline/plan_advice.h"
 #include "pipeline/schedule.h"
 #include "pipeline/simulator.h"
 
@@ -44,6 +45,7 @@ struct PlanReport {
   double next_best_s = 0;             // decode step of the runner-up
   std::string next_best;              // what it is
   std::string why;
+  std::vector<Advice> would_help;      // the best first
   std::vector<WorkSpan> decode_spans;  // of one decode step
   std::vector<std::string> op_labels;  // by op of the graph
   // A self-contained picture of that step.

@@ -150,5 +150,22 @@ TEST_CASE("a mixture's plan names its expert cache, what it is expected to find 
   CHECK_THAT(all.text(), !Contains("expert cache"));
 }
 
+TEST_CASE("what would help is what limits a step, and each factor is of a plan that was made") {
+  const auto helps = [](const PlanReport& report, const std::string& change) {
+    for (const Advice& advice : report.would_help)
+      if (advice.change.find(change) != std::string::npos) return advice.factor;
+    return 1.0;
+  };
+  const Report streams(kMiB);
+  CHECK(helps(streams.report, "disk") > 1.3);
+  CHECK(helps(streams.report, "memory's rate") == 1.0);
+  CHECK(helps(streams.report, "more --ram") > 1.3);
+  CHECK_THAT(streams.report.text(), Catch::Matchers::Contains("what would help: "));
+  const Report stays(64 * kMiB);
+  CHECK(helps(stays.report, "disk") == 1.0);
+  CHECK(helps(stays.report, "more --ram") == 1.0);
+  CHECK(helps(stays.report, "memory's rate") > 1.3);
+}
+
 }  // namespace
 }  // namespace windlass
