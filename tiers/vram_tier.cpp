@@ -28,7 +28,7 @@ VramTier::VramTier(const VramTierParts& parts)
   const auto slot_bytes = static_cast<std::size_t>(parts.staging_slot_bytes);
   for (int i = 0; i < parts.max_runs; ++i) {
     Load load{
-        {}, nullptr, 0, 0, 0, false, false, parts.device.make_event(), parts.device.make_event(),
+        {}, nullptr, 0, 0, 0, 0, false, false, parts.device.make_event(), parts.device.make_event(),
         {}};
     loads_.push_back(std::move(load));
     places_.push_back({nullptr, parts.device.make_event()});
@@ -78,21 +78,28 @@ void VramTier::free_place(std::byte* destination) {
 VramTier::Load* VramTier::free_load() {
   for (;;) {
     retire();
-    Load* oldest = nullptr;
     for (Load& load : loads_) {
       if (!load.in_use) return &load;
-      if (load.sent() && (oldest == nullptr || load.deadline < oldest->deadline)) oldest = &load;
     }
+    const Load* oldest = oldest_sent();
     if (oldest == nullptr) return nullptr;
     parts_.device.wait_for(oldest->arrived);
   }
 }
 
+// Loads arrive in the order in which their last copies were put on the stream.
+VramTier::Load* VramTier::oldest_sent() {
+  Load* oldest = nullptr;
+  for (Load& load : loads_) {
+    if (!load.in_use || !load.sent()) continue;
+    if (oldest == nullptr || load.sent_as < oldest->sent_as) oldest = &load;
+  }
+  return oldest;
+}
+
 bool VramTier::start_load(const Run& run, std::byte* destination, std::int64_t deadline) {
-  retire();
-  const auto load =
-      std::find_if(loads_.begin(), loads_.end(), [](const Load& each) { return !each.in_use; });
-  if (load == loads_.end()) return false;
+  Load* load = free_load();
+  if (load == nullptr) return false;
   for (std::int32_t i = 0; i < run.blocks.count; ++i) {
     const BlockId id = block_at(run.blocks, i);
     const std::int64_t offset = parts_.blocks.at(id).extent.offset_bytes - run.aligned.offset_bytes;
@@ -235,7 +242,9 @@ void VramTier::send(Load& load, BlockId id, const std::byte* from) {
   parts_.device.copy_to_device(uploads_, to, {from, static_cast<std::size_t>(size_bytes)});
   sent_bytes_ += size_bytes;
   residency_.finish_load(id);
-  if (++load.n_sent == load.run.blocks.count) parts_.device.record(uploads_, load.arrived);
+  if (++load.n_sent < load.run.blocks.count) return;
+  parts_.device.record(uploads_, load.arrived);
+  load.sent_as = n_loads_sent_++;
 }
 
 // Slots whose copies are done, in turn.
@@ -273,13 +282,13 @@ void VramTier::send_slot(Slot& slot) {
   slot.state = Slot::State::kCopying;
 }
 
-// Loads whose copies are all done need no care any more.
+// Loads whose copies are all done need no care any more. One question to the device, most often.
 void VramTier::retire() {
-  for (Load& load : loads_) {
-    if (!load.in_use || !load.sent() || !parts_.device.done(load.arrived)) continue;
-    busy_s_ += parts_.device.seconds_between(load.begun, load.arrived);
-    load.sources.clear();
-    load.in_use = false;
+  for (Load* load = oldest_sent(); load != nullptr && parts_.device.done(load->arrived);
+       load = oldest_sent()) {
+    busy_s_ += parts_.device.seconds_between(load->begun, load->arrived);
+    load->sources.clear();
+    load->in_use = false;
   }
 }
 
@@ -290,9 +299,8 @@ void VramTier::wait_some() {
     if (slot.state == Slot::State::kReading) return parts_.host.link().wait(slot.read);
   }
   if (n_slots_used_ > 0) return parts_.device.wait_for(slots_[oldest_].copied);
-  const auto load = std::find_if(loads_.begin(), loads_.end(),
-                                 [](const Load& each) { return each.in_use && each.sent(); });
-  WINDLASS_CHECK(load != loads_.end(), loads_.size());
+  const Load* load = oldest_sent();
+  WINDLASS_CHECK(load != nullptr, loads_.size());
   parts_.device.wait_for(load->arrived);
 }
 

@@ -67,8 +67,9 @@ class VramTier final : public RunLoader {
     Run run;
     std::byte* destination = nullptr;
     std::int64_t deadline = 0;
-    std::int32_t next = 0;    // blocks before it have been asked for
-    std::int32_t n_sent = 0;  // blocks whose copies are on the stream
+    std::int32_t next = 0;     // blocks before it have been asked for
+    std::int32_t n_sent = 0;   // blocks whose copies are on the stream
+    std::int64_t sent_as = 0;  // how many were sent wholly before it
     bool in_use = false;
     bool dropped = false;        // sent, and not wanted any more
     Event begun;                 // recorded before the first
@@ -93,6 +94,7 @@ class VramTier final : public RunLoader {
 
   Load* load_of(BlockId id);
   Load* free_load();
+  Load* oldest_sent();
   Load* next_to_ask();
   Place* find_place(const std::byte* destination);
   void free_place(std::byte* destination);
@@ -119,6 +121,7 @@ class VramTier final : public RunLoader {
   Event idle_;                 // of `compute`
   std::size_t oldest_ = 0;     // slot: they are used in turns
   std::size_t n_slots_used_ = 0;
+  std::int64_t n_loads_sent_ = 0;
   std::int64_t sent_bytes_ = 0;
   double busy_s_ = 0;
 };
