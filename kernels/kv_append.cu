@@ -1,4 +1,5 @@
 // Keys and values into pages of the KV cache: a warp for 32 elements of a key or value.
+#include "kernels/bf16.h"
 #include "kernels/device_words.h"
 #include "kernels/families.h"
 #include "kernels/q8_code.h"
@@ -15,13 +16,6 @@ struct KvPieces {
   std::int64_t first_token, of_key, of_value, all;
   std::int64_t key_bytes, value_bytes;  // of one key, one value
 };
-
-__device__ std::uint16_t bf16_of_f32(float value) {  // to nearest even; NaNs stay NaN
-  const std::uint32_t bits = bits_of_f32(value);
-  const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
-  const std::uint32_t rounded = nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
-  return static_cast<std::uint16_t>(rounded >> 16);
-}
 
 __device__ void store_number(KvType type, std::byte* to, std::int64_t index, float x) {
   if (type == KvType::kF32) {

@@ -7,6 +7,7 @@
 #include "pipeline/engine.h"
 #include "src/base/units.h"
 #include "tests/pipeline/golden_model.h"
+#include "tests/pipeline/gpu_profile.h"
 #include "tests/support/catch.h"
 #include "tests/support/seed.h"
 #include "tests/support/simulated_gpu.h"
@@ -15,20 +16,6 @@ namespace windlass {
 namespace {
 
 using namespace windlass::test;
-
-Profile fast_gpu() {
-  Profile profile = test_profile();
-  GpuProfile gpu;
-  gpu.name = "simulated";
-  gpu.vram_bytes = kGiB;
-  gpu.vram_bytes_per_s = 80e9;
-  gpu.h2d_bytes_per_s = gpu.d2h_bytes_per_s = 4e9;
-  gpu.h2d_latency_s = gpu.d2h_latency_s = 5e-6;
-  gpu.f16_ops_per_s = gpu.int8_ops_per_s = gpu.f32_ops_per_s = 1e12;
-  gpu.op_overhead_s = 1e-9;  // small models too are better off there
-  profile.gpu = gpu;
-  return profile;
-}
 
 struct Machine {
   Machine()
@@ -63,7 +50,8 @@ OnGpu run(const std::string& name, Activations activations, KvType kv, std::size
   options.device_ops = &machine.gpu.ops();
   options.logits_rows = 64;
   options.micro_batch_tokens = 16;
-  Engine engine(model, options, fast_gpu());
+  // So little a launch that small models too are better off there.
+  Engine engine(model, options, gpu_profile(1e-9));
   const auto span = std::span(ids).first(n_tokens);
   OnGpu result;
   // A prompt, and its last two tokens one by one.

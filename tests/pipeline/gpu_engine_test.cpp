@@ -6,6 +6,7 @@
 #include "pipeline/gpu_probe.h"
 #include "src/base/units.h"
 #include "tests/pipeline/golden_model.h"
+#include "tests/pipeline/gpu_profile.h"
 #include "tests/pipeline/small_gguf.h"
 #include "tests/pipeline/streamed_model.h"
 #include "tests/support/catch.h"
@@ -15,21 +16,6 @@ namespace windlass {
 namespace {
 
 using namespace windlass::test;
-
-// A GPU ten times as fast as the CPU, behind a link as fast as its memory.
-Profile gpu_profile() {
-  Profile profile = test_profile();
-  GpuProfile gpu;
-  gpu.name = "simulated";
-  gpu.vram_bytes = kGiB;
-  gpu.vram_bytes_per_s = 80e9;
-  gpu.h2d_bytes_per_s = gpu.d2h_bytes_per_s = 4e9;
-  gpu.h2d_latency_s = gpu.d2h_latency_s = 5e-6;
-  gpu.f16_ops_per_s = gpu.int8_ops_per_s = gpu.f32_ops_per_s = 1e12;
-  gpu.op_overhead_s = 2e-6;
-  profile.gpu = gpu;
-  return profile;
-}
 
 struct GpuMachine {
   explicit GpuMachine(const SimulatedDeviceOptions& options = plain())
@@ -87,7 +73,7 @@ TEST_CASE("no budget of VRAM or memory changes the logits") {
     for (const std::int64_t ram_mib : {7, 9, 14, 256}) {
       INFO("--vram " << vram_mib << "MiB --ram " << ram_mib << "MiB");
       GpuMachine machine;
-      Engine engine(model, machine.options(vram_mib * kMiB, ram_mib * kMiB), gpu_profile());
+      Engine engine(model, machine.options(vram_mib * kMiB, ram_mib * kMiB), gpu_profile(2e-6));
       CHECK(same_bits(run(engine, streamed), expected));
       kernels += machine.gpu.n_kernels();
     }
@@ -98,7 +84,7 @@ TEST_CASE("no budget of VRAM or memory changes the logits") {
 TEST_CASE("a receipt counts what goes over each link, and the budgets of both memories") {
   const StreamedModel streamed;
   GpuMachine machine;
-  Engine engine(streamed.model, machine.options(5 * kMiB, 14 * kMiB), gpu_profile());
+  Engine engine(streamed.model, machine.options(5 * kMiB, 14 * kMiB), gpu_profile(2e-6));
   run(engine, streamed);
   const Receipt receipt = engine.receipt();
   REQUIRE(receipt.tiers.size() == 2);
@@ -136,14 +122,14 @@ TEST_CASE("memory that another process took is done without, and the receipt say
   std::vector<float> expected;
   {
     GpuMachine machine;
-    Engine engine(streamed.model, machine.options(16 * kMiB, 14 * kMiB), gpu_profile());
+    Engine engine(streamed.model, machine.options(16 * kMiB, 14 * kMiB), gpu_profile(2e-6));
     expected = run(engine, streamed);
     CHECK(engine.receipt().notes.empty());
   }
   const auto with_free = [&](std::int64_t free_bytes, const std::string& said) {
     GpuMachine machine;
     machine.gpu.device().set_taken_bytes(kGiB - free_bytes);
-    Engine engine(streamed.model, machine.options(16 * kMiB, 14 * kMiB), gpu_profile());
+    Engine engine(streamed.model, machine.options(16 * kMiB, 14 * kMiB), gpu_profile(2e-6));
     const std::vector<float> logits = run(engine, streamed);
     CHECK(deviation(logits, expected).max <= 2e-4);
     const std::vector<std::string> notes = engine.receipt().notes;
@@ -185,7 +171,7 @@ TEST_CASE("contexts of several splits are attended to on the GPU as on the CPU")
   options = machine.options(64 * kMiB, 256 * kMiB);
   options.context_tokens = 1100;
   options.micro_batch_tokens = 0;
-  Engine engine(model, options, gpu_profile());
+  Engine engine(model, options, gpu_profile(2e-6));
   CHECK(same_bits(play(engine), expected));
   CHECK(machine.gpu.n_kernels() > 100);
 }
