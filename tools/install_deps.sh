@@ -8,7 +8,7 @@ packages=(
   g++ cmake ninja-build ccache pkg-config binutils
   liburing-dev libtbb-dev libhwloc-dev libpcre2-dev libutf8proc-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libtomlplusplus-dev
-  coinor-libcbc-dev  # integer programs: what lies where
+  coinor-libcbc-dev zlib1g-dev  # integer programs: what lies where; its pkg-config file names libz, its package does not
   catch2 libboost-context-dev  # the latter runs the GPU's kernels on the CPU, in tests
   python3 python3-venv ca-certificates  # fetching the example model, checking the README's tables
 )
